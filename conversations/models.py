@@ -1,0 +1,208 @@
+"""The tables of the conversation log.
+
+A message stands at its `seq`, contiguous from 1 in its conversation; a tool call at its message's
+`seq` and its own `index` in the message. Order never comes from timestamps, which tie.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from tenants.db.base import Timestamp, create_metadata
+from tenants.ids import new_id
+
+CONVERSATION_STATUSES = ("active", "archived", "deleted")
+ROLES = ("system", "developer", "user", "assistant", "tool")
+MESSAGE_STATUSES = ("in_progress", "completed", "incomplete")
+OPEN_CALL_STATUSES = ("requested", "awaiting_approval", "running")
+CALL_STATUSES = (*OPEN_CALL_STATUSES, "succeeded", "failed", "denied", "cancelled", "expired")
+# PostgreSQL refuses a tsvector of more than a megabyte; this many characters never make one.
+SEARCHED_CHARACTERS = 100_000
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Base(DeclarativeBase):
+    metadata: ClassVar[MetaData] = create_metadata()
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        int: BigInteger,
+        datetime: Timestamp,
+        Decimal: Numeric(20, 10),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class Conversation(Base):
+    """A conversation and its head: what every append updates.
+
+    last_seq: the `seq` of its newest message, 0 while it has none. version counts its changes.
+    preview: the beginning of the newest text. token_count, cost: sums over its messages.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", CONVERSATION_STATUSES), name="status"),
+        CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
+        Index("conversations_last_activity_at_idx", "last_activity_at", "id"),
+        Index("conversations_user_id_idx", "user_id", "last_activity_at", "id"),
+        Index(
+            "conversations_metadata_idx",
+            "metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[str | None]
+    agent_id: Mapped[str | None]
+    title: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default="active")
+    metadata_: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", server_default=text("'{}'::jsonb")
+    )
+    parent_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("conversations.id", ondelete="SET NULL")
+    )
+    fork_seq: Mapped[int | None]
+    retain_until: Mapped[datetime | None]
+    legal_hold: Mapped[bool] = mapped_column(server_default=text("false"))
+    last_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    preview: Mapped[str | None]
+    message_count: Mapped[int] = mapped_column(server_default=text("0"))
+    token_count: Mapped[int] = mapped_column(server_default=text("0"))
+    cost: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    last_activity_at: Mapped[datetime]
+
+    messages: Mapped[list["Message"]] = relationship(
+        back_populates="conversation",
+        order_by="Message.seq",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        lazy="raise",
+    )
+
+
+class Message(Base):
+    """One entry of the log.
+
+    content: typed parts, or NULL where the content is plain text. text: that text, or what can
+    be read of the parts. call_id: for the role `tool`, the call that it answers.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "seq"),
+        CheckConstraint("seq > 0", name="seq"),
+        CheckConstraint(_one_of("role", ROLES), name="role"),
+        CheckConstraint(_one_of("status", MESSAGE_STATUSES), name="status"),
+        Index(
+            "messages_external_id_key",
+            "conversation_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    conversation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE")
+    )
+    seq: Mapped[int]
+    role: Mapped[str]
+    kind: Mapped[str] = mapped_column(server_default="message")
+    status: Mapped[str] = mapped_column(server_default="completed")
+    content: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    text: Mapped[str | None]
+    search: Mapped[str | None] = mapped_column(
+        TSVECTOR,
+        Computed(
+            f"to_tsvector('simple'::regconfig, left(text, {SEARCHED_CHARACTERS}))", persisted=True
+        ),
+        deferred=True,
+    )
+    call_id: Mapped[str | None]
+    model: Mapped[str | None]
+    token_count: Mapped[int | None]
+    cost: Mapped[Decimal | None]
+    external_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+    conversation: Mapped[Conversation] = relationship(back_populates="messages", lazy="raise")
+    tool_calls: Mapped[list["ToolCall"]] = relationship(
+        back_populates="message",
+        foreign_keys="ToolCall.message_id",
+        order_by="ToolCall.index",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        lazy="raise",
+    )
+
+
+class ToolCall(Base):
+    """A call that an assistant's message asks for, and how it went.
+
+    call_id: the model provider's id, unique in its conversation.
+    output_message_id: the message of role `tool` that answers it.
+    """
+
+    __tablename__ = "tool_calls"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "call_id"),
+        UniqueConstraint("message_id", "index"),
+        CheckConstraint(_one_of("status", CALL_STATUSES), name="status"),
+        Index(
+            "tool_calls_open_idx",
+            "conversation_id",
+            postgresql_where=text(_one_of("status", OPEN_CALL_STATUSES)),
+        ),
+        Index("tool_calls_output_message_id_idx", "output_message_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    conversation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE")
+    )
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"))
+    index: Mapped[int] = mapped_column(SmallInteger)
+    call_id: Mapped[str]
+    name: Mapped[str]
+    arguments: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(server_default="requested")
+    error: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    deadline: Mapped[datetime | None]
+    output_message_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("messages.id", ondelete="SET NULL")
+    )
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    message: Mapped[Message] = relationship(
+        back_populates="tool_calls", foreign_keys=[message_id], lazy="raise"
+    )

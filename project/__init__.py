@@ -1,0 +1,1 @@
+"""Composition: settings, entry points and development tools. Alone in knowing all modules."""

@@ -1,0 +1,1 @@
+"""Tools for development and tests: the embedded PostgreSQL server and demo data."""

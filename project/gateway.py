@@ -1,0 +1,187 @@
+"""What every request passes before any view: its id, its URL, its host, its body's size.
+
+Then the tenant API goes to the lean handler, the admin and the docs to Django's own.
+"""
+
+import asyncio
+import re
+import time
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+
+from project.handler import LeanHandler, Receive, Scope, Send
+from project.health import report_readiness
+from project.problems import render_problem
+from project.settings import Settings
+from tenants import errors
+from tenants.directory import TenantEntry, get_directory
+from tenants.ids import new_id
+from tenants.keys import KEY_IN_TEXT
+
+log = structlog.get_logger(__name__)
+
+API_PREFIX = "/api/v1/"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(r"(?P<name>[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
+
+
+class Gateway:
+    """The ASGI application for HTTP."""
+
+    def __init__(self, settings: Settings, pages: Any) -> None:
+        self._settings = settings
+        self._api = LeanHandler()
+        self._pages = pages
+        self._own_hosts = frozenset({settings.base_domain, *settings.allowed_hosts})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_at = time.perf_counter()
+        headers: dict[bytes, list[bytes]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name, []).append(value)
+        request_id = _take_request_id(headers)
+        scope["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status = 0
+
+        async def send_with_id(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._route(scope, headers, receive, send_with_id)
+        except errors.ApplicationError as error:
+            if not status:
+                await _send_problem(error, request_id, send_with_id)
+        finally:
+            tenant = scope.get("tenant")
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                # Without an answer the client has gone, or the process is being stopped.
+                status=status or 499,
+                milliseconds=round((time.perf_counter() - started_at) * 1000, 2),
+                **({"tenant": tenant.slug} if tenant else {}),
+            )
+
+    async def _route(
+        self, scope: Scope, headers: dict[bytes, list[bytes]], receive: Receive, send: Send
+    ) -> None:
+        path: str = scope["path"]
+        if path == "/healthz":
+            await _send_json(HTTPStatus.OK, {"status": "ok"}, send)
+            return
+        if path == "/readyz":
+            await _send_json(*(await report_readiness()), send)
+            return
+        _check_url(scope)
+        host_tenant = await self._resolve_host(scope, headers)
+        if path.startswith(API_PREFIX):
+            body = await self._read_body(headers, receive)
+            await self._api.answer(scope, body, receive, send, host_tenant)
+        elif host_tenant is not None:
+            raise errors.NotFound("A tenant's host serves the API only.")
+        else:
+            await self._pages(scope, self._capped(headers, receive), send)
+
+    async def _resolve_host(
+        self, scope: Scope, headers: dict[bytes, list[bytes]]
+    ) -> TenantEntry | None:
+        """The tenant that the request's host names, or None for a host of the service's own.
+
+        Raises InvalidHost (400) for any other: no view ever sees a foreign host.
+        """
+        names = headers.get(b"host", [])
+        if self._settings.trust_proxy_headers:
+            names = headers.get(b"x-forwarded-host", names)
+            scope["headers"] = [
+                *((name, value) for name, value in scope["headers"] if name != b"host"),
+                *((b"host", value) for value in names),
+            ]
+        match = _HOST.fullmatch(names[0].decode("latin1")) if len(names) == 1 else None
+        if match is None:
+            raise errors.InvalidHost("Send exactly one valid Host header.")
+        name = match["name"].lower()
+        if name in self._own_hosts:
+            return None
+        tenant = await get_directory().find_host(name)
+        if tenant is None:
+            raise errors.InvalidHost
+        return tenant
+
+    async def _read_body(self, headers: dict[bytes, list[bytes]], receive: Receive) -> bytes:
+        """The whole body. Raises BodyTooLarge (413), RequestTimeout (408)."""
+        capped = self._capped(headers, receive)
+        chunks = []
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_seconds):
+                more = True
+                while more:
+                    message = await capped()
+                    if message["type"] == "http.disconnect":
+                        raise errors.RequestTimeout("The client left before its body arrived.")
+                    chunks.append(message.get("body", b""))
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise errors.RequestTimeout from None
+        return b"".join(chunks)
+
+    def _capped(self, headers: dict[bytes, list[bytes]], receive: Receive) -> Receive:
+        """`receive` that refuses a body over the limit, announced or not, as it arrives."""
+        limit = self._settings.max_body_bytes
+        received = 0
+        for length in headers.get(b"content-length", []):
+            if not length.isdigit() or len(length) > 18 or int(length) > limit:
+                raise errors.BodyTooLarge(f"The request body may have {limit} bytes.")
+
+        async def receive_capped() -> Any:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise errors.BodyTooLarge(f"The request body may have {limit} bytes.")
+            return message
+
+        return receive_capped
+
+
+def _check_url(scope: Scope) -> None:
+    """Refuse what must not stand in a URL: an API key, which would end up in logs, and NUL."""
+    url = scope.get("raw_path", b"") + b"?" + scope.get("query_string", b"")
+    if b"tnt_" in url and KEY_IN_TEXT.search(url):
+        raise errors.KeyInUrl
+    if b"%00" in url or "\0" in scope["path"]:
+        raise errors.InvalidInput("The URL has a NUL character.")
+
+
+def _take_request_id(headers: dict[bytes, list[bytes]]) -> str:
+    """The client's own request id if it is a modest word, else a new one."""
+    given = headers.get(b"x-request-id", [b""])[0]
+    return given.decode() if _REQUEST_ID.fullmatch(given) else new_id().hex
+
+
+async def _send_json(status: int, content: object, send: Send) -> None:
+    await _send(status, orjson.dumps(content), {"content-type": "application/json"}, send)
+
+
+async def _send_problem(error: errors.ApplicationError, request_id: str, send: Send) -> None:
+    body, headers = render_problem(error, request_id)
+    await _send(error.status, body, headers, send)
+
+
+async def _send(status: int, body: bytes, headers: dict[str, str], send: Send) -> None:
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    pairs.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

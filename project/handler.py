@@ -1,0 +1,131 @@
+"""The lean handler: Django's request and URL resolver on the event loop, and nothing else.
+
+Django's own ASGI handler spends several thread hops on each request, for signals with
+synchronous receivers, for closing the response and for every synchronous middleware. The tenant
+API needs none of them: no middleware, no signal, no Django database connection. What the stock
+handler gives is kept: a client that goes away cancels the work, responses may stream, and an
+exception becomes an answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from io import BytesIO
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import Http404, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import get_resolver
+
+from project.api import answer_error
+from tenants.directory import TenantEntry
+from tenants.errors import ApplicationError, NotFound
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class RouteNotFound(NotFound):
+    message = "There is nothing at this path."
+
+
+class MethodNotAllowed(ApplicationError):
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"Allowed here: {allowed}.")
+        self.headers = {"Allow": allowed}  # type: ignore[misc]  # This answer's own.
+
+
+class LeanHandler:
+    """Answers one request of the tenant API."""
+
+    async def answer(
+        self,
+        scope: Scope,
+        body: bytes,
+        receive: Receive,
+        send: Send,
+        host_tenant: TenantEntry | None,
+    ) -> None:
+        """Run the endpoint and send its response, unless the client goes away before.
+
+        body: the whole request body. host_tenant: the tenant whose host was asked, if any.
+        """
+        request = ASGIRequest(scope, BytesIO(body))
+        request._body = body  # Read already; `request.body` is this.
+        request.request_id = scope["request_id"]  # type: ignore[attr-defined]
+        request.host_tenant = host_tenant  # type: ignore[attr-defined]
+        async with _CancelledByDisconnect(receive) as watch:
+            response = await self._respond(request)
+            scope["tenant"] = getattr(request, "tenant", None)
+            await _send_response(response, send)
+            watch.finished = True
+
+    async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
+        try:
+            view, args, values = get_resolver().resolve(request.path_info)
+            response: HttpResponseBase = await view(request, *args, **values)
+        except Http404:
+            return answer_error(request, RouteNotFound())
+        except Exception as error:
+            return answer_error(request, error)
+        if isinstance(response, HttpResponseNotAllowed):
+            return answer_error(request, MethodNotAllowed(response["Allow"]))
+        return response
+
+
+class _CancelledByDisconnect:
+    """Cancels the block's task when the client disconnects, and ends there without an error."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._disconnected = False
+        self.finished = False
+
+    async def __aenter__(self) -> "_CancelledByDisconnect":
+        task = asyncio.current_task()
+        assert task is not None
+        self._task: asyncio.Task[Any] = task
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_rest: object) -> bool:
+        self._watcher.cancel()
+        if self._disconnected and kind is asyncio.CancelledError:
+            self._task.uncancel()
+            return True
+        return False
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # After a whole response the server reports a disconnect too; there is nothing to cancel.
+        if not self.finished:
+            self._disconnected = True
+            self._task.cancel()
+
+
+async def _send_response(response: HttpResponseBase, send: Send) -> None:
+    headers = [
+        (name.lower().encode("ascii"), value.encode("latin1")) for name, value in response.items()
+    ]
+    headers += [
+        (b"set-cookie", morsel.output(header="").strip().encode("ascii"))
+        for morsel in response.cookies.values()
+    ]
+    if not isinstance(response, StreamingHttpResponse):
+        content: bytes = response.content  # type: ignore[attr-defined]
+        headers.append((b"content-length", str(len(content)).encode()))
+        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": content})
+        return
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    async with aclosing(aiter(response)) as parts:  # type: ignore[type-var]
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})

@@ -1,0 +1,107 @@
+"""Everything for a developer's machine: database, registry, demo tenant, server."""
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from project.dev.database import Credentials
+from project.dev.demo import SLUG, ensure_demo
+from project.server import PortTaken, open_socket, serve
+from tenants.management.output import fail, print_json
+from tenants.models import User
+
+ADMIN_USER = "admin"
+
+
+class Command(BaseCommand):
+    help = (
+        "Start the embedded PostgreSQL, prepare the registry, onboard a demo tenant and serve. "
+        "The data stays in the data folder."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+        parser.add_argument(
+            "--data-dir", help="folder of the embedded PostgreSQL; .tenantry if not given"
+        )
+        parser.add_argument("--no-demo", action="store_true", help="without the demo tenant")
+        parser.add_argument("--workers", type=int, default=1, help="number of processes")
+        parser.add_argument(
+            "--json", action="store_true", help="print one line of JSON once it serves"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            listener = open_socket("127.0.0.1", options["port"])
+        except PortTaken as error:
+            fail(str(error))
+        credentials = Credentials(settings.TENANTRY.data_dir)
+        call_command("migrate", verbosity=0)
+        call_command("migrate_tenants", stdout=self.stderr)
+        password = _ensure_admin(credentials)
+        api_key = None if options["no_demo"] else ensure_demo(credentials)
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        facts = {
+            "base_url": base_url,
+            "tenant": None if options["no_demo"] else SLUG,
+            "api_key": api_key,
+            # Operator keys belong to the management API, which is not part of this release.
+            "operator_key": None,
+            "admin_url": f"{base_url}/admin/",
+            "admin_user": ADMIN_USER,
+            "admin_password": password,
+            **{
+                name: getattr(settings.TENANTRY, name).get_secret_value()
+                for name in ("registry_url", "runtime_url", "owner_url")
+            },
+        }
+
+        def announce() -> None:
+            if options["json"]:
+                print_json(facts)
+            else:
+                self.stdout.write(_banner(facts))
+            self.stdout.flush()
+
+        # Nobody balances load here, so there is no drain to wait for.
+        relaxed = settings.TENANTRY.model_copy(update={"drain_delay_seconds": 0.0})
+        raise SystemExit(serve(listener, relaxed, options["workers"], announce))
+
+
+def _ensure_admin(credentials: Credentials) -> str:
+    """Have a superuser whose password is the one kept in the data folder."""
+    password = credentials.read().get("admin_password") or secrets.token_urlsafe(12)
+    user, created = User.objects.get_or_create(
+        username=ADMIN_USER, defaults={"is_staff": True, "is_superuser": True}
+    )
+    if created or "admin_password" not in credentials.read():
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        credentials.write(admin_password=password)
+    return password
+
+
+def _banner(facts: dict[str, Any]) -> str:
+    lines = [
+        "",
+        f"Tenantry serves at   {facts['base_url']}",
+        f"API docs             {facts['base_url']}/api/docs",
+        f"Admin                {facts['admin_url']}",
+        f"  user               {facts['admin_user']}",
+        f"  password           {facts['admin_password']}",
+    ]
+    if facts["api_key"]:
+        lines += [
+            f"API key of `{facts['tenant']}`    {facts['api_key']}",
+            "",
+            "Try it:",
+            f"  curl -s -H 'Authorization: Bearer {facts['api_key']}' "
+            f"{facts['base_url']}/api/v1/conversations",
+        ]
+    else:
+        lines += ["", "Onboard a tenant:  python manage.py tenants create acme --name 'Acme'"]
+    return "\n".join([*lines, "", "Ctrl-C stops everything."])

@@ -1,0 +1,192 @@
+"""The settings: one typed model read from the environment, and Django's made from it.
+
+Every setting is an environment variable with the prefix `TENANTRY_`, or a line of a `.env` file
+in the working directory. All mistakes are reported at once. `docs/settings.md` lists them.
+"""
+
+import os
+import secrets
+from typing import Any, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from sqlalchemy.engine import make_url
+
+from project.dev.settings import ENV_PREFIX, EmbeddedSettings
+from tenants.settings import EngineSettings
+
+
+class Settings(EmbeddedSettings, EngineSettings):
+    """Everything that an installation can choose."""
+
+    environment: Literal["development", "production"] = Field(
+        default="development",
+        description="`production` demands a secret key and refuses the debug flag.",
+    )
+    debug: bool = Field(
+        default=False, description="Django's debug pages in the admin; never in production."
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Signs sessions; at least 32 random characters. Required in production; "
+        "`manage.py dev` makes its own.",
+    )
+    trust_proxy_headers: bool = Field(
+        default=False,
+        description="Take host, scheme and client address from `X-Forwarded-*`. Only behind a "
+        "proxy that sets them itself.",
+    )
+    max_body_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, description="Largest request body that is accepted."
+    )
+    body_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="How long a request body may take to arrive."
+    )
+    drain_delay_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="After SIGTERM, how long `/readyz` fails while requests are still accepted, "
+        "for load balancers to notice.",
+    )
+    shutdown_timeout_seconds: float = Field(
+        default=20.0, gt=0, description="After the drain, how long running requests may take."
+    )
+    log_format: Literal["json", "console"] | None = Field(
+        default=None,
+        description="Shape of log lines; by default `json` in production, else `console`.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severity that is logged."
+    )
+
+    @model_validator(mode="after")
+    def _is_safe_in_production(self) -> "Settings":
+        if self.environment == "production":
+            problems = []
+            if self.secret_key is None:
+                problems.append(f"{ENV_PREFIX}SECRET_KEY is required in production")
+            if self.debug:
+                problems.append(f"{ENV_PREFIX}DEBUG must be off in production")
+            if problems:
+                raise ValueError("; ".join(problems))
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the settings. Raises ImproperlyConfigured that lists every mistake, a line each."""
+    problems = []
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            name = f"{ENV_PREFIX}{problem['loc'][0]}".upper() + ": " if problem["loc"] else ""
+            problems.append(f"{name}{problem['msg'].removeprefix('Value error, ')}")
+    problems += [f"{name}: there is no such setting" for name in find_unknown(os.environ)]
+    if problems or settings is None:
+        raise ImproperlyConfigured("\n".join(problems))
+    return settings
+
+
+def find_unknown(names: Any) -> list[str]:
+    """Names with our prefix that no setting has: misspelt, they would silently do nothing.
+
+    A module's settings carry its name and are read by the module.
+    """
+    modules = os.environ.get(f"{ENV_PREFIX}MODULES", "conversations").upper()
+    known = {f"{ENV_PREFIX}{field}".upper() for field in Settings.model_fields}
+    return sorted(
+        name
+        for name in names
+        if name.startswith(ENV_PREFIX)
+        and name not in known
+        and name.removeprefix(ENV_PREFIX).split("_")[0] not in modules
+    )
+
+
+def _django_database(url: SecretStr) -> dict[str, Any]:
+    parts = make_url(url.get_secret_value())
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.database,
+        "USER": parts.username,
+        "PASSWORD": parts.password or "",
+        "HOST": parts.host or parts.query.get("host", ""),
+        "PORT": str(parts.port or parts.query.get("port", "")),
+        "OPTIONS": {
+            key: value for key, value in parts.query.items() if key not in {"host", "port"}
+        },
+    }
+
+
+TENANTRY = load_settings()
+
+# Django's settings, made from the above.
+
+SECRET_KEY = (
+    # Without one, sessions end with the process; production refuses to start.
+    TENANTRY.secret_key.get_secret_value() if TENANTRY.secret_key else secrets.token_urlsafe(48)
+)
+DEBUG = TENANTRY.debug
+# The gateway (`project/asgi.py`) has compared the host with the base domain and the Domain rows
+# before any view runs; Django's own list can't know those rows.
+ALLOWED_HOSTS = ["*"]
+USE_X_FORWARDED_HOST = False
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "ninja",  # Brings the API docs' scripts, so that they work offline.
+    "tenants",
+    "project",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DATABASES = {"default": _django_database(TENANTRY.registry_url)}
+ROOT_URLCONF = "project.urls"
+AUTH_USER_MODEL = "tenants.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+STATIC_URL = "/static/"
+# Files are served from the packages that bring them; there is no collection step to forget.
+WHITENOISE_USE_FINDERS = True
+TIME_ZONE = "UTC"
+USE_TZ = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TENANTRY.environment == "production"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+# Commands log what goes wrong; a server sets its own level when it starts.
+LOGGING_CONFIG = "project.logging.set_up_logging"
+LOGGING = {"log_format": "console", "level": "WARNING"}

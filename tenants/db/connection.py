@@ -1,0 +1,88 @@
+"""A driver connection that enters its tenant in the message that begins a transaction.
+
+`BEGIN`, `SET LOCAL ROLE` and `SET LOCAL search_path` travel as one simple-protocol message, so
+that scoping costs no round trip and there is no moment at which a transaction is open without
+its scope. The settings are local to the transaction: the server itself takes them back at its
+end, and a connection returns to the pool as it came.
+
+The tenant is set on the driver connection by the `begin` listener of `tenants.db.engine`.
+Without one, the runtime login has no rights on any table and PostgreSQL answers "permission
+denied".
+"""
+
+from typing import Any
+
+import asyncpg
+from asyncpg.transaction import Transaction, TransactionState
+
+from tenants.tenant import TenantRef
+
+_ISOLATION = {
+    "read_committed": " ISOLATION LEVEL READ COMMITTED",
+    "read_uncommitted": " ISOLATION LEVEL READ UNCOMMITTED",
+    "repeatable_read": " ISOLATION LEVEL REPEATABLE READ",
+    "serializable": " ISOLATION LEVEL SERIALIZABLE",
+}
+
+
+class TenantConnection(asyncpg.Connection):
+    """An asyncpg connection whose transactions are scoped to `tenant`."""
+
+    tenant: TenantRef | None = None
+    read_only: bool = False
+
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False, deferrable: bool = False
+    ) -> Transaction:
+        self._check_open()
+        return TenantTransaction(self, isolation, readonly or self.read_only, deferrable)
+
+
+class TenantTransaction(Transaction):
+    """A transaction that is inside its tenant from its first moment."""
+
+    async def start(self) -> None:
+        """Begin, as the tenant's role and with its schema as the whole search path.
+
+        Whatever goes wrong, no transaction stays open: a server that refuses the role has
+        already executed the BEGIN, and the next tenant on this connection would get "current
+        transaction is aborted". So it is rolled back, or the connection is terminated.
+        """
+        connection: Any = self._connection
+        if connection._top_xact is not None:
+            await super().start()  # A savepoint: scope comes from the transaction around it.
+            return
+        try:
+            await connection.execute(self._begin_message(connection.tenant))
+        except asyncpg.PostgresError:
+            self._state = TransactionState.FAILED
+            if connection.is_in_transaction():
+                await self._roll_back_or_terminate(connection)
+            raise
+        except BaseException:
+            self._state = TransactionState.FAILED
+            connection.terminate()
+            raise
+        connection._top_xact = self
+        self._state = TransactionState.STARTED
+
+    def _begin_message(self, tenant: TenantRef | None) -> str:
+        message = "BEGIN"
+        if self._isolation:
+            message += _ISOLATION[self._isolation]
+        if self._readonly:
+            message += " READ ONLY"
+        if self._deferrable:
+            message += " DEFERRABLE"
+        if tenant is not None:
+            name = tenant.schema
+            message += f'; SET LOCAL ROLE "{name}"; SET LOCAL search_path TO "{name}"'
+        return message
+
+    @staticmethod
+    async def _roll_back_or_terminate(connection: asyncpg.Connection) -> None:
+        try:
+            await connection.execute("ROLLBACK")
+        except BaseException:
+            connection.terminate()
+            raise

@@ -1,0 +1,145 @@
+"""Engines: one pool of runtime connections per tenant database and event loop.
+
+An asyncpg connection belongs to the event loop that opened it, so engines are kept per loop:
+the server has one loop and one engine, a command or a test may have others.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import asyncpg
+import orjson
+from sqlalchemy import Connection, event, exc
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
+
+from tenants.db.connection import TenantConnection
+from tenants.settings import EngineSettings
+
+_settings: EngineSettings | None = None
+_engines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncEngine]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A pool at one moment: its bound, the connections handed out, and the requests waiting."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
+def configure(settings: EngineSettings) -> None:
+    """Set what engines are made from; called once, when Django's app registry is ready."""
+    global _settings
+    _settings = settings
+
+
+def get_engine(database: str = "default") -> AsyncEngine:
+    """The running loop's engine for a tenant database, made at the first call.
+
+    Raises LookupError for an alias that no setting knows.
+    """
+    if database != "default":
+        raise LookupError(f"there is no tenant database {database!r}")
+    engines = _engines.setdefault(asyncio.get_running_loop(), {})
+    if database not in engines:
+        engines[database] = create_runtime_engine(_configured())
+    return engines[database]
+
+
+async def dispose_engines() -> None:
+    """Close the running loop's connections."""
+    for engine in _engines.pop(asyncio.get_running_loop(), {}).values():
+        await engine.dispose()
+
+
+def create_runtime_engine(settings: EngineSettings) -> AsyncEngine:
+    """A pooled engine of the runtime login, whose every transaction enters its tenant."""
+    engine = create_engine(
+        settings.runtime_url.get_secret_value(),
+        settings,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_seconds,
+        pool_recycle=settings.pool_recycle_seconds,
+        # The most recently used connection first: its backend has the warmest caches.
+        pool_use_lifo=True,
+    )
+    event.listen(engine.sync_engine, "begin", _set_scope)
+    return engine
+
+
+def create_owner_engine() -> AsyncEngine:
+    """An engine of the owner login; connections aren't kept, and statements aren't limited."""
+    settings = _configured()
+    return create_engine(settings.owner_url.get_secret_value(), None, poolclass=NullPool)
+
+
+def create_engine(url: str, limits: EngineSettings | None, **options: Any) -> AsyncEngine:
+    """An asyncpg engine on a libpq-style URL (`host` may be a socket folder, `sslmode` works).
+
+    limits: the statement and lock timeouts to set; None for work that may take its time.
+    """
+    timeouts: dict[str, Any] = {}
+    if limits is not None:
+        timeouts = {
+            "command_timeout": limits.statement_timeout_seconds + 1,
+            "server_settings": {
+                "application_name": "tenantry",
+                "statement_timeout": f"{limits.statement_timeout_seconds * 1000:.0f}",
+                "lock_timeout": f"{limits.lock_timeout_seconds * 1000:.0f}",
+                "idle_in_transaction_session_timeout": "60000",
+            },
+        }
+    connect_timeout_seconds = _configured().connect_timeout_seconds
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            url, connection_class=TenantConnection, timeout=connect_timeout_seconds, **timeouts
+        )
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        **options,
+    )
+    event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    return engine
+
+
+def _configured() -> EngineSettings:
+    if _settings is None:
+        raise RuntimeError("tenants.db is not configured; Django's setup() does it")
+    return _settings
+
+
+def _set_scope(connection: Connection) -> None:
+    """Hand the tenant of this engine to the driver, for the BEGIN that follows.
+
+    It runs at every begin, also of a second transaction in one session. In AUTOCOMMIT mode there
+    is no BEGIN, and SET LOCAL would silently do nothing, so that mode is refused.
+    """
+    pooled = connection.connection
+    if getattr(pooled.dbapi_connection, "autocommit", False):
+        raise exc.InvalidRequestError("a tenant can't be entered in AUTOCOMMIT mode")
+    driver = pooled.driver_connection
+    assert isinstance(driver, TenantConnection)
+    options = connection.get_execution_options()
+    driver.tenant = options.get("tenant")
+    driver.read_only = options.get("read_only", False)
+
+
+def _replace_if_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+    """Make the pool open another connection where the server has closed this one.
+
+    asyncpg notices a closed socket without asking; a ping before every use, SQLAlchemy's
+    `pool_pre_ping`, costs three round trips.
+    """
+    if dbapi_connection.driver_connection.is_closed():
+        raise exc.DisconnectionError("the server has closed this connection")

@@ -1,0 +1,79 @@
+"""Write a module's next Alembic revision by comparing its models with its revisions."""
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from alembic.config import Config
+from alembic.util import CommandError
+from django.core.management.base import BaseCommand
+from sqlalchemy import Connection
+
+from alembic import command
+from tenants import schemas
+from tenants.lifecycle import owner_connection
+from tenants.management.output import fail, run
+from tenants.module import Module
+from tenants.modules import get_module
+from tenants.revisions import ENVIRONMENT, ensure_stamps_table, get_head, migrate_schema
+from tenants.tenant import TenantRef
+
+
+class Command(BaseCommand):
+    help = "Write a module's next revision, from the difference between models and revisions."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("module", help="name of the module")
+        parser.add_argument("-m", "--message", required=True, help="what the revision does")
+        parser.add_argument(
+            "--empty", action="store_true", help="without comparing, for SQL by hand"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        path = run(make_revision(options["module"], options["message"], empty=options["empty"]))
+        self.stdout.write(f"{path}\nRead it before you keep it.")
+
+
+async def make_revision(name: str, message: str, *, empty: bool) -> str:
+    """Write the file and return its path.
+
+    The revisions are replayed in a scratch schema, which is rolled back afterwards; nothing of
+    it is ever committed. Raises InvalidInput (422) for an unknown module.
+    """
+    module = get_module(name)
+    scratch = TenantRef(UUID(bytes=secrets.token_bytes(16)), "scratch", frozenset({name}))
+    async with owner_connection() as connection:
+        await ensure_stamps_table(connection)
+        await schemas.create_schema(connection, scratch)
+        await migrate_schema(connection, scratch, [module])
+        return await connection.run_sync(_write, module, scratch, message, empty)
+
+
+def _write(
+    connection: Connection, module: Module, scratch: TenantRef, message: str, empty: bool
+) -> str:
+    head = get_head(module)
+    number = int(head.rpartition("_")[2]) + 1 if head else 1
+    config = Config()
+    # Config reads its values as a ConfigParser does, where a percent sign must be doubled.
+    config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
+    config.set_main_option("version_locations", str(module.revisions).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes.update(connection=connection, tenant=scratch, module=module)
+    try:
+        script = command.revision(
+            config,
+            message=message,
+            autogenerate=not empty,
+            head=f"{module.name}@head" if head else "base",
+            branch_label=None if head else module.name,
+            version_path=str(module.revisions),
+            rev_id=f"{module.name}_{number:04d}",
+        )
+    except CommandError as error:
+        fail(str(error))
+    assert script is not None
+    assert not isinstance(script, list)
+    return str(script.path)

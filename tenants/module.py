@@ -1,0 +1,60 @@
+"""The whole contract between the engine and a feature.
+
+A module is a Python package with a `module.py` that holds a `Module` named `module`. It brings
+routes, tables and revisions; the engine mounts the routes, makes and migrates the tables in
+each tenant that has the module enabled, and refuses the routes to the others.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ninja import Router
+from pydantic_settings import BaseSettings
+from sqlalchemy import MetaData
+
+from tenants.db.unit_of_work import WriteSession
+
+Hook = Callable[[WriteSession], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a module wants to do at turns in a tenant's life.
+
+    Each gets a session inside the tenant, committed after it. A hook that raises stops the
+    operation, which can be repeated; so hooks must bear being run twice.
+
+    tenant_created: the tenant's schema is complete; it is about to become active.
+    module_enabled, module_disabled: for this module, on a tenant that exists already.
+    tenant_deleted: the tenant is about to be erased; for giving back what is kept elsewhere.
+    """
+
+    tenant_created: Hook | None = None
+    module_enabled: Hook | None = None
+    module_disabled: Hook | None = None
+    tenant_deleted: Hook | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Module:
+    """A feature that tenants have or have not.
+
+    name: lower-case identifier; labels the Alembic branch and stands in settings and errors.
+    label: what people read.
+    router: async Ninja routes, mounted under `/api/v1`.
+    metadata: the tables, without a schema.
+    revisions: the folder of the module's Alembic revisions, one line from base to one head.
+    settings: the module's own settings model, with the prefix `TENANTRY_<NAME>_`.
+    requires: names of modules that a tenant must have for this one, and that go first.
+    """
+
+    name: str
+    label: str
+    version: str
+    router: Router
+    metadata: MetaData
+    revisions: Path
+    settings: type[BaseSettings] | None = None
+    requires: tuple[str, ...] = ()
+    hooks: Hooks = field(default_factory=Hooks)

