@@ -13,7 +13,7 @@ run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py dev --port $(PORT)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

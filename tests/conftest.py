@@ -1,10 +1,12 @@
 """The two data layers see the same rows: the registry is committed once per run, and tests are
 kept apart by giving each fresh tenants instead of a transaction that is rolled back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.management import call_command
+from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
 from project.asgi import Application
@@ -14,10 +16,12 @@ pytest_plugins = ["tenants.testing"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def registry(django_db_blocker: DjangoDbBlocker) -> None:
+def registry(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Django's tables, for the whole run."""
     django_db_blocker.unblock()
     call_command("migrate", verbosity=0)
+    yield
+    connections.close_all()
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,5 @@ async def application(registry: None) -> AsyncIterator[Application]:
     assert await asgi_application.start() == []
     yield asgi_application
     await asgi_application.stop()
+    # The thread in which the ORM's part of async code runs has connections of its own.
+    await sync_to_async(connections.close_all)()

@@ -29,10 +29,12 @@ def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
         if name not in _KEPT:
             del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="tenantry-tests-"))
+    # Under root the server runs as an account that must be able to pass through here.
+    folder.chmod(0o711)
     _resources.callback(shutil.rmtree, folder, ignore_errors=True)
     os.environ[f"{ENV_PREFIX}DATA_DIR"] = str(folder)
     os.environ[f"{ENV_PREFIX}MODULES"] = '["conversations", "tests.sample"]'
-    _resources.enter_context(ensure_database(_FAST))
+    _resources.enter_context(ensure_database(server_settings=_FAST))
     return (yield)
 
 
