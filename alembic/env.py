@@ -25,7 +25,7 @@ def run() -> None:
         _migrate(connection, context.config.attributes["tenant"])
         return
     if context.is_offline_mode():
-        raise SystemExit("For SQL without a database use: manage.py migrate_tenants --sql")
+        raise SystemExit("Without --sql: the way up or down needs a tenant's database.")
     from project.dev.database import ensure_database
 
     with ensure_database():
@@ -57,8 +57,11 @@ def _migrate(connection: Connection, tenant: Any) -> None:
     tables = {table for module in modules for table in module.metadata.tables}
 
     def is_ours(_object: Any, name: str | None, kind: str, *_rest: Any) -> bool:
-        """Autogenerate for one module must not take the others' tables for dropped ones."""
-        return kind != "table" or name in tables
+        """Tables of modules that the tenant has no more stay; they are not dropped ones.
+
+        A scratch schema has one module's tables only: what its models don't know is dropped.
+        """
+        return kind != "table" or only is not None or name in tables
 
     connection.execute(text("SELECT pg_advisory_xact_lock(:high, :low)"), lock_key(tenant.id))
     connection.execute(text(f'SET LOCAL search_path TO "{tenant.schema}"'))

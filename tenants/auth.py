@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from django.http import HttpRequest
 from ninja.security.base import SecuritySchema
+from structlog.contextvars import bind_contextvars
 
 from tenants import errors
 from tenants.directory import KeyEntry, TenantEntry, get_directory
@@ -54,7 +55,7 @@ class KeyAuth:
         # not for this caller to learn, so the answer is that of an unknown key.
         if host_tenant is not None and host_tenant.ref.id != ref.id:
             raise errors.Unauthenticated
-        request.tenant = ref  # type: ignore[attr-defined]  # For the access log.
+        bind_contextvars(tenant=ref.slug)  # For the logs.
         _check_status(key.tenant.status)
         scope = self.scope or (Scope.READ if request.method in _READING else Scope.WRITE)
         if scope not in key.scopes:

@@ -38,10 +38,14 @@ _FIND_KEY = text(
     "FROM tenants_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id "
     "WHERE k.public_id = :public_id"
 )
-_FIND_SLUG = text(f"SELECT {_TENANT_COLUMNS} FROM tenants_tenant t WHERE t.slug = :slug")  # noqa: S608
+# A tenant that is still being made has no host.
+_FIND_SLUG = text(
+    f"SELECT {_TENANT_COLUMNS} FROM tenants_tenant t "  # noqa: S608
+    "WHERE t.slug = :slug AND t.status <> 'provisioning'"
+)
 _FIND_DOMAIN = text(
     f"SELECT {_TENANT_COLUMNS} FROM tenants_domain d JOIN tenants_tenant t "  # noqa: S608
-    "ON t.id = d.tenant_id WHERE d.host = :host"
+    "ON t.id = d.tenant_id WHERE d.host = :host AND t.status <> 'provisioning'"
 )
 _VERSION = text("SELECT version FROM tenants_registryversion WHERE id = 1")
 _TOUCH_KEYS = text(
@@ -173,9 +177,10 @@ class Directory:
     async def _poll(self) -> None:
         sent_at = time.monotonic()
         row = await self._fetch(_VERSION)
-        version = row.version if row is not None else None
-        if version != self._version:
-            self._version = version
+        if row is None:  # Without it no change would ever be noticed.
+            raise DatabaseUnavailable("The registry is not available: its version row is missing.")
+        if row.version != self._version:
+            self._version = row.version
             self._generation += 1
             self._keys.clear()
             self._hosts.clear()

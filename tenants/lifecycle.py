@@ -59,20 +59,14 @@ async def create_tenant(
     chosen = get_modules() if modules is None else with_required(modules)
     async with owner_connection() as connection:
         await ensure_stamps_table(connection)
-        # One creator for each slug, until the schema is committed. The server frees the lock
-        # when a creator dies, so that a repetition needn't guess whether the first still runs.
-        locked = await connection.execute(
-            text("SELECT pg_try_advisory_xact_lock(hashtext('tenantry.slug'), hashtext(:slug))"),
-            {"slug": slug},
-        )
-        if not locked.scalar_one():
+        if not await _lock_slug(connection, slug):
             raise errors.SlugTaken(slug)
         tenant = await _register(slug, name, [module.name for module in chosen])
         await schemas.create_schema(connection, tenant.ref)
-        await migrate_schema(connection, tenant.ref, with_required(tenant.modules))
+        await migrate_schema(connection, tenant.ref, chosen)
         await connection.commit()
     await _run_hooks(tenant, [module.hooks.tenant_created for module in chosen])
-    key = await _activate(tenant)
+    key = await _activate(tenant, name, [module.name for module in chosen])
     log.info("tenant.created", tenant=tenant.slug, tenant_id=str(tenant.id))
     return tenant, key
 
@@ -129,8 +123,15 @@ async def erase_tenant(slug: str, confirm_slug: str) -> None:
     tenant = await get_tenant(slug)
     if tenant.status != TenantStatus.DELETING:
         raise errors.WrongState(f"The tenant `{slug}` is {tenant.status}; delete it first.")
-    await _run_hooks(tenant, [module.hooks.tenant_deleted for module in get_modules()])
     async with owner_connection() as connection:
+        # Else the schema that a creator is about to commit would be left over.
+        if not await _lock_slug(connection, slug):
+            raise errors.WrongState(f"The tenant `{slug}` is still being created or erased.")
+        # Also the modules that it has no more: their rows are still there. None if the schema
+        # was dropped before; then the hooks have run.
+        made = await schemas.find_made_modules(connection, tenant.ref)
+        hooks = [module.hooks.tenant_deleted for module in get_modules() if module.name in made]
+        await _run_hooks(tenant, hooks)
         await schemas.drop_schema(connection, tenant.ref)
         await connection.commit()
     await sync_to_async(tenant.delete)()
@@ -227,26 +228,38 @@ async def owner_connection() -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+async def _lock_slug(connection: AsyncConnection, slug: str) -> bool:
+    """Be the only one who creates or erases this slug, until the transaction's end.
+
+    The server frees the lock when its holder dies, so that a repetition needn't guess whether
+    the first still runs. Returns whether it was free.
+    """
+    locked = await connection.execute(
+        text("SELECT pg_try_advisory_xact_lock(hashtext('tenantry.slug'), hashtext(:slug))"),
+        {"slug": slug},
+    )
+    return bool(locked.scalar_one())
+
+
 @sync_to_async
 def _register(slug: str, name: str, modules: list[str]) -> Tenant:
     """The tenant's row in state provisioning: a new one, or the one a dead creator left."""
     tenant, created = Tenant.objects.get_or_create(
         slug=slug, defaults={"name": name, "modules": modules}
     )
-    if not created:
-        if tenant.status != TenantStatus.PROVISIONING:
-            raise errors.SlugTaken(slug)
-        # What the call at hand says wins over the one that died.
-        tenant.name, tenant.modules = name, modules
-        tenant.save(update_fields=["name", "modules"])
+    if not created and tenant.status != TenantStatus.PROVISIONING:
+        raise errors.SlugTaken(slug)
+    # What the call at hand says wins over the one that died; it is written when it has come true.
+    tenant.name, tenant.modules = name, modules
     return tenant
 
 
 @sync_to_async
-def _activate(tenant: Tenant) -> IssuedKey:
+def _activate(tenant: Tenant, name: str, modules: list[str]) -> IssuedKey:
+    """Make the tenant visible, as this call made it: another may have registered it meanwhile."""
     with transaction.atomic():
         activated = Tenant.objects.filter(pk=tenant.pk, status=TenantStatus.PROVISIONING).update(
-            status=TenantStatus.ACTIVE
+            status=TenantStatus.ACTIVE, name=name, modules=modules
         )
         if not activated:
             raise errors.SlugTaken(tenant.slug)
@@ -269,7 +282,7 @@ def _add_key(
     return IssuedKey(row, key.text)
 
 
-async def _change(slug: str, allowed: Collection[TenantStatus], **changes: Any) -> Tenant:
+async def _change(slug: str, allowed: Collection[TenantStatus], /, **changes: Any) -> Tenant:
     """Update a tenant whose status is one of `allowed`, under a lock on its row.
 
     A change that is a function gets the row as it is now and returns the value.

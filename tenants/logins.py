@@ -115,20 +115,7 @@ async def find_problems(settings: EngineSettings) -> list[str]:
             if row[column]
         ]
         found += await _membership_problems(runtime, version, inherits=row["rolinherit"])
-        owned = await runtime.fetchval(
-            """
-            SELECT n.nspname || '.' || c.relname FROM pg_class c
-            JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname ~ '^t_[0-9a-f]{32}$'
-              AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-            UNION ALL
-            SELECT n.nspname FROM pg_namespace n
-            WHERE n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-            LIMIT 1
-            """
-        )
-        if owned:
-            found.append(f"owns {owned}")
+        found += await _object_problems(runtime)
         return [f"the runtime login {row['rolname']} {problem}" for problem in found]
     finally:
         await runtime.close()
@@ -155,6 +142,26 @@ async def _membership_problems(connection: Any, version: int, *, inherits: bool)
         """
     )
     return [*problems, f"inherits the rights of {inherited}"] if inherited else problems
+
+
+async def _object_problems(connection: Any) -> list[str]:
+    """What the login owns, of any kind, and what it may use without entering a tenant."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT ON (deptype)
+            deptype = 'o' AS owned, pg_describe_object(classid, objid, objsubid) AS name
+        FROM pg_shdepend
+        WHERE refclassid = 'pg_authid'::regclass
+          AND refobjid = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+          AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+          AND (deptype = 'o' OR deptype = 'a' AND classid IN
+               ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_default_acl'::regclass))
+        ORDER BY deptype DESC
+        """
+    )
+    return [
+        f"{'owns' if row['owned'] else 'has rights of its own on'} {row['name']}" for row in rows
+    ]
 
 
 def _text(url: URL) -> str:

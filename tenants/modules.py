@@ -2,11 +2,13 @@
 
 import importlib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from django.core.exceptions import ImproperlyConfigured
 from ninja import Router
 from ninja.constants import NOT_SET
@@ -56,11 +58,13 @@ def order_modules(modules: Sequence[Module]) -> tuple[Module, ...]:
     """Sort modules so that each comes after those it needs, by name where that leaves a choice.
 
     Raises ImproperlyConfigured with all that is wrong: bad or double names, missing or circular
-    needs, two modules with the same table or route, revisions that aren't one line.
+    needs, tables or routes of two modules, routes with a way in of their own, revisions that
+    aren't one line or whose names two modules share.
     """
     problems = [*_name_clashes(modules), *_table_clashes(modules), *_route_clashes(modules)]
     for module in modules:
-        problems += [*_auth_problems(module), *_revision_problems(module)]
+        problems += _auth_problems(module)
+    problems += _revision_problems(modules)
     by_name = {module.name: module for module in sorted(modules, key=lambda module: module.name)}
     for module in modules:
         problems += [
@@ -116,61 +120,87 @@ def _table_clashes(modules: Sequence[Module]) -> list[str]:
     owners = dict.fromkeys(_RESERVED_TABLES, "the engine")
     problems = []
     for module in modules:
-        for table in module.metadata.tables:
-            if table in owners:
-                problems.append(f"table {table} belongs to both {owners[table]} and {module.name}")
-            owners[table] = module.name
+        for table in module.metadata.tables.values():
+            if table.schema is not None:
+                problems.append(f"table {table.name} of module {module.name} names a schema")
+            owner = owners.setdefault(table.name, module.name)
+            if owner != module.name:
+                problems.append(f"table {table.name} belongs to both {owner} and {module.name}")
     return problems
 
 
 def _route_clashes(modules: Sequence[Module]) -> list[str]:
-    owners: dict[tuple[str, str], str] = {}
+    """Django gives a path to the first that has it, so that methods can't be shared out either."""
+    owners: dict[str, str] = {}
     problems = []
     for module in modules:
-        for path, operation in list_operations(module.router):
+        paths = {
             # What stands in the braces doesn't tell two paths apart.
-            template = re.sub(r"\{[^}]*\}", "{}", path)
-            for method in operation.methods:
-                owner = owners.setdefault((method, template), module.name)
-                if owner != module.name:
-                    problems.append(
-                        f"route {method} {path} belongs to both {owner} and {module.name}"
-                    )
+            re.sub(r"\{[^}]*\}", "{}", path).lstrip("/"): path
+            for path, _ in list_operations(module.router)
+        }
+        for template, path in paths.items():
+            owner = owners.setdefault(template, module.name)
+            if owner != module.name:
+                problems.append(f"route {path} belongs to both {owner} and {module.name}")
     return problems
 
 
 def _auth_problems(module: Module) -> list[str]:
     """A route has the auth it is mounted with, or its own KeyAuth for the same module."""
-    return [
-        f"route {path} of module {module.name} brings its own way to authenticate"
-        for path, operation in list_operations(module.router)
-        if operation.auth_param is not NOT_SET
-        and not (
-            isinstance(operation.auth_param, KeyAuth) and operation.auth_param.module == module.name
-        )
-    ] + [
-        f"route {path} of module {module.name} is not async"
-        for path, operation in list_operations(module.router)
-        if not operation.is_async
-    ]
-
-
-def _revision_problems(module: Module) -> list[str]:
-    if not module.revisions.is_dir():
-        return [f"module {module.name} has no revisions folder {module.revisions}"]
-    script = ScriptDirectory(str(module.revisions), version_locations=[str(module.revisions)])
-    revisions = list(script.walk_revisions())
     problems = []
-    if len(script.get_heads()) > 1 or len(script.get_bases()) > 1:
-        problems.append(f"the revisions of module {module.name} are not one line")
-    problems += [
-        f"revision {revision.revision} of module {module.name} depends on another branch"
-        for revision in revisions
-        if revision.dependencies
-    ]
-    problems += [
-        f"the first revision of module {module.name} must have the branch label {module.name}"
-        for revision in revisions
-        if revision.is_base and set(revision.branch_labels) != {module.name}
-    ]
+    for mount in module.router.build_routers(""):
+        # A router's own auth would win over the one that it is mounted with.
+        brought = [mount.template.auth, mount.inherited_auth]
+        for path, view in mount.template.path_operations.items():
+            route = f"route {mount.prefix}{path} of module {module.name}"
+            for operation in view.operations:
+                if not all(_is_own(auth, module) for auth in [operation.auth_param, *brought]):
+                    problems.append(f"{route} brings its own way to authenticate")
+                if not operation.is_async:
+                    problems.append(f"{route} is not async")
     return problems
+
+
+def _is_own(auth: Any, module: Module) -> bool:
+    return auth is NOT_SET or (isinstance(auth, KeyAuth) and auth.module == module.name)
+
+
+def _revision_problems(modules: Sequence[Module]) -> list[str]:
+    owners: dict[str, str] = {}
+    problems = []
+    for module in modules:
+        if not module.revisions.is_dir():
+            problems.append(f"module {module.name} has no revisions folder {module.revisions}")
+            continue
+        try:
+            revisions = _list_revisions(module)
+        except Exception as error:  # A revision is a program of its author's.
+            problems.append(f"the revisions of module {module.name} can't be read: {error!r}")
+            continue
+        if sum(revision.is_head for revision in revisions) > 1 or (
+            sum(revision.is_base for revision in revisions) > 1
+        ):
+            problems.append(f"the revisions of module {module.name} are not one line")
+        for revision in revisions:
+            label = f"revision {revision.revision}"
+            # They share the table `alembic_version`.
+            owner = owners.setdefault(revision.revision, module.name)
+            if owner != module.name:
+                problems.append(f"{label} belongs to both {owner} and {module.name}")
+            if revision.dependencies:
+                problems.append(f"{label} of module {module.name} depends on another branch")
+            if revision.is_base and set(revision.branch_labels) != {module.name}:
+                problems.append(
+                    f"the first revision of module {module.name} must have the branch label "
+                    f"{module.name}"
+                )
+    return problems
+
+
+def _list_revisions(module: Module) -> list[Script]:
+    script = ScriptDirectory(str(module.revisions), version_locations=[str(module.revisions)])
+    with warnings.catch_warnings():
+        # Alembic only warns of a revision that stands there twice, or whose parent is missing.
+        warnings.simplefilter("error", UserWarning)
+        return list(script.walk_revisions())

@@ -19,6 +19,7 @@ from uuid import UUID
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -74,11 +75,14 @@ def render(module: Module, start: str | None, end: str) -> str:
     """The SQL that takes a schema from revision `start` (None: nothing there) to `end`.
 
     It names no schema, opens no transaction and writes no stamp: whoever replays it does.
-    Returns "" if `start` is `end`. Raises alembic.util.CommandError for an unknown revision.
+    Returns "" if `start` is `end`. Raises RevisionError, Alembic's, for an unknown revision.
     """
     buffer = io.StringIO()
     context = MigrationContext.configure(
-        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": buffer}
+        dialect_name="postgresql",
+        # Where parameters are marked by percent signs, those of the SQL come out doubled.
+        dialect_opts={"paramstyle": "named"},
+        opts={"as_sql": True, "output_buffer": buffer},
     )
     with Operations.context(context):
         for script in _revisions_between(module, start, end):
@@ -111,8 +115,8 @@ async def migrate_schema(
 
     Locks the tenant's stamps first, so that two runners can't replay the same revision.
     Returns the new revision of every module that was behind; the caller commits.
-    Raises StampMismatch (409) where `alembic_version` and the stamps disagree, and
-    TenantUnavailable (503) if the schema isn't there.
+    Raises StampMismatch (409) where `alembic_version` and the stamps disagree or name a revision
+    that is not there, and TenantUnavailable (503) if the schema isn't there.
     """
     stamps = await read_stamps(connection, tenant)
     script = []
@@ -120,7 +124,14 @@ async def migrate_schema(
     for module in modules:
         start, end = stamps.get(module.name), get_head(module)
         if end is not None and end != start:
-            script += [render(module, start, end), stamp_script(tenant.id, module.name, start, end)]
+            try:
+                script.append(render(module, start, end))
+            except RevisionError as error:
+                raise StampMismatch(
+                    f"{tenant.schema}: module {module.name} is at {start}, which is no revision "
+                    f"of this release."
+                ) from error
+            script.append(stamp_script(tenant.id, module.name, start, end))
             changed[module.name] = end
     if script:
         await execute_script(connection, "\n".join(script))

@@ -3,9 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import errors
@@ -69,8 +67,12 @@ async def _migrate(
         ]
         revisions = await migrate_schema(connection, tenant.ref, modules)
         await connection.commit()
-    except (errors.ApplicationError, SQLAlchemyError, asyncpg.PostgresError, OSError) as error:
+    except Exception as error:  # Whatever one tenant or its revisions raise, the others go on.
+        # The next tenant gets another connection: scripts go past SQLAlchemy, which would not
+        # know that this one was cut.
+        await connection.invalidate()
         await connection.rollback()
-        log.error("tenant.migration_failed", tenant=tenant.slug, reason=str(error))
-        return Outcome(tenant.slug, error=str(error))
+        reason = str(error) or repr(error)
+        log.error("tenant.migration_failed", tenant=tenant.slug, reason=reason)
+        return Outcome(tenant.slug, error=reason)
     return Outcome(tenant.slug, revisions)

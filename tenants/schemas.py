@@ -54,6 +54,14 @@ async def create_schema(connection: AsyncConnection, tenant: TenantRef) -> None:
     )
 
 
+async def find_made_modules(connection: AsyncConnection, tenant: TenantRef) -> set[str]:
+    """Names of the modules with tables in the tenant's schema, enabled or not."""
+    rows = await connection.execute(
+        text("SELECT module FROM tenantry.tenant_stamps WHERE tenant_id = :id"), {"id": tenant.id}
+    )
+    return set(rows.scalars())
+
+
 async def drop_schema(connection: AsyncConnection, tenant: TenantRef) -> None:
     """Drop the tenant's schema, role and stamps in the open transaction, if they are there."""
     await connection.execute(

@@ -1,8 +1,25 @@
 """The engine's own settings; `project.settings` adds the service's and reads the environment."""
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+
+def _parse_list(value: Any) -> Any:
+    """What the environment holds is text; read here, a mistake is reported like any other."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be a JSON list such as ["one", "two"]') from None
+
+
+JsonList = Annotated[list[str], NoDecode, BeforeValidator(_parse_list)]
 
 
 class EngineSettings(BaseModel):
@@ -19,7 +36,7 @@ class EngineSettings(BaseModel):
         description="PostgreSQL URL of the login that owns the tenants' schemas; used for "
         "onboarding and migrations only."
     )
-    modules: list[str] = Field(
+    modules: JsonList = Field(
         default=["conversations"],
         description="Python packages of the modules to load, as a JSON list.",
     )
@@ -27,7 +44,7 @@ class EngineSettings(BaseModel):
         default="localhost",
         description="A tenant's requests may come to `<slug>.<base domain>`.",
     )
-    allowed_hosts: list[str] = Field(
+    allowed_hosts: JsonList = Field(
         default=["localhost", "127.0.0.1", "[::1]"],
         description="Further host names that serve the API by key, the admin and the docs, "
         "as a JSON list.",
@@ -72,7 +89,7 @@ class EngineSettings(BaseModel):
     def _is_postgresql_url(cls, value: SecretStr) -> SecretStr:
         try:
             url = make_url(value.get_secret_value())
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # The latter for a port that is no number.
             raise ValueError("is not a URL such as postgresql://user:password@host/db") from None
         if url.drivername not in {"postgresql", "postgres"}:
             raise ValueError("must begin with postgresql://")

@@ -46,7 +46,7 @@ class TestTenant:
 MakeTenant = Callable[..., Awaitable[TestTenant]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_tenant(application: Any) -> MakeTenant:
     """Make a tenant: `await make_tenant(modules=[...], scopes=[...])`, by default with all."""
 

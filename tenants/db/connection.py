@@ -66,6 +66,23 @@ class TenantTransaction(Transaction):
         connection._top_xact = self
         self._state = TransactionState.STARTED
 
+    async def commit(self) -> None:
+        """Commit, and make sure of it.
+
+        A server that is told to commit a failed transaction rolls it back and reports no error:
+        code that swallowed the failure would acknowledge a write that never happened.
+        Raises InFailedSQLTransactionError.
+        """
+        connection: Any = self._connection
+        if connection._top_xact is not self:
+            await super().commit()  # A savepoint.
+            return
+        connection._top_xact = None
+        self._state = TransactionState.FAILED
+        if await connection.execute("COMMIT") != "COMMIT":
+            raise asyncpg.InFailedSQLTransactionError("the transaction had failed; rolled back")
+        self._state = TransactionState.COMMITTED
+
     def _begin_message(self, tenant: TenantRef | None) -> str:
         message = "BEGIN"
         if self._isolation:

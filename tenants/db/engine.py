@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tenants.db.connection import TenantConnection
+from tenants.db.statement import dump_json
 from tenants.settings import EngineSettings
 
 _settings: EngineSettings | None = None
@@ -105,11 +106,13 @@ def create_engine(url: str, limits: EngineSettings | None, **options: Any) -> As
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_serializer=dump_json,
         json_deserializer=orjson.loads,
+        # They are what users wrote; an error's text ends up in the log.
+        hide_parameters=True,
         **options,
     )
-    event.listen(engine.sync_engine, "checkout", _replace_if_closed)
+    event.listen(engine.sync_engine, "checkout", _replace_if_unusable)
     return engine
 
 
@@ -135,11 +138,13 @@ def _set_scope(connection: Connection) -> None:
     driver.read_only = options.get("read_only", False)
 
 
-def _replace_if_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+def _replace_if_unusable(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
     """Make the pool open another connection where the server has closed this one.
 
     asyncpg notices a closed socket without asking; a ping before every use, SQLAlchemy's
-    `pool_pre_ping`, costs three round trips.
+    `pool_pre_ping`, costs three round trips. A connection that somebody left in a transaction is
+    replaced too: whoever came next would be in that one's tenant.
     """
-    if dbapi_connection.driver_connection.is_closed():
-        raise exc.DisconnectionError("the server has closed this connection")
+    driver = dbapi_connection.driver_connection
+    if driver.is_closed() or driver.is_in_transaction():
+        raise exc.DisconnectionError("this connection is closed, or left in a transaction")

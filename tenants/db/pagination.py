@@ -80,7 +80,9 @@ def _convert(part: Any, kind: type) -> Any:
         if moment.tzinfo is None:
             raise InvalidCursor
         return moment
-    # bool is an int to Python, and integers in PostgreSQL have 64 bits at the most.
+    # bool is an int to Python; PostgreSQL's integers have 64 bits, and its texts no NUL.
     if type(part) is not kind or (isinstance(part, int) and abs(part) >= 2**63):
+        raise InvalidCursor
+    if isinstance(part, str) and "\0" in part:
         raise InvalidCursor
     return part

@@ -62,7 +62,8 @@ class Command(BaseCommand):
         if options["json"]:
             print_json({**describe(issued.row), "api_key": issued.text})
         else:
-            self.stdout.write(f"{issued.text}\nThe key is shown only now.")
+            self.stdout.write(issued.text)
+            self.stderr.write("The key is shown only now.")
 
     def list(self, options: dict[str, Any]) -> None:
         tenant = run(lifecycle.get_tenant(options["slug"]))

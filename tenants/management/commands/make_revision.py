@@ -1,7 +1,7 @@
 """Write a module's next Alembic revision by comparing its models with its revisions."""
 
 import secrets
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from typing import Any
 from uuid import UUID
 
@@ -54,8 +54,8 @@ def _write(
     connection: Connection, module: Module, scratch: TenantRef, message: str, empty: bool
 ) -> str:
     head = get_head(module)
-    number = int(head.rpartition("_")[2]) + 1 if head else 1
-    config = Config()
+    last = head.rpartition("_")[2] if head else "0"
+    config = Config(cmd_opts=Namespace(quiet=True))  # The command says itself what it wrote.
     # Config reads its values as a ConfigParser does, where a percent sign must be doubled.
     config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
     config.set_main_option("version_locations", str(module.revisions).replace("%", "%%"))
@@ -70,7 +70,8 @@ def _write(
             head=f"{module.name}@head" if head else "base",
             branch_label=None if head else module.name,
             version_path=str(module.revisions),
-            rev_id=f"{module.name}_{number:04d}",
+            # A module that doesn't number its revisions gets Alembic's own names.
+            rev_id=f"{module.name}_{int(last) + 1:04d}" if last.isdigit() else None,
         )
     except CommandError as error:
         fail(str(error))

@@ -1,5 +1,6 @@
 """Onboard tenants and see to them."""
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.core.management.base import BaseCommand
 
 from tenants import lifecycle
 from tenants.management.output import print_json, print_table, run
-from tenants.models import Tenant
+from tenants.models import Tenant, TenantStatus
 
 
 class Command(BaseCommand):
@@ -32,7 +33,9 @@ class Command(BaseCommand):
             help="enable this one; repeatable; else all",
         )
         listing = add("list", "List the tenants.", slug=False)
-        listing.add_argument("--status", help="only those with this status")
+        listing.add_argument(
+            "--status", choices=TenantStatus.values, help="only those with this status"
+        )
         add("show", "Show a tenant.")
         rename = add("rename", "Give a tenant another slug or display name.")
         rename.add_argument("--slug", dest="new_slug", help="new slug")
@@ -108,12 +111,17 @@ class Command(BaseCommand):
         if not options["erase"]:
             self._answer(run(lifecycle.delete_tenant(slug)), options)
             return
-        confirmed = options["confirm"] or input(f"Type {slug} to erase its data for good: ")
-        run(lifecycle.erase_tenant(slug, confirmed))
+        run(lifecycle.erase_tenant(slug, options["confirm"] or self._ask(slug)))
         if options["json"]:
             print_json({"slug": slug, "erased": True})
         else:
             self.stdout.write(f"Erased {slug}.")
+
+    def _ask(self, slug: str) -> str:
+        """What a person types; on standard error, since the answer's place is the other."""
+        self.stderr.write(f"Type {slug} to erase its data for good: ", ending="")
+        self.stderr.flush()
+        return sys.stdin.readline().rstrip("\n")
 
     def _answer(self, tenant: Tenant, options: dict[str, Any]) -> None:
         if options["json"]:

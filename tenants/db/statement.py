@@ -1,0 +1,55 @@
+"""Statements that are compiled once and handed to the driver as they are.
+
+SQLAlchemy spends several times as much processor time on executing a statement and on making
+its rows as asyncpg does. The few statements that carry most of the traffic go past that: written
+in Core like all others, run by `ReadSession.fetch`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql import asyncpg as dialects
+from sqlalchemy.sql.compiler import SQLCompiler
+
+
+def dump_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+_DIALECT = cast(Any, dialects.PGDialect_asyncpg)(json_serializer=dump_json)
+
+
+class CompiledStatement:
+    """A Core statement with what it takes to run it.
+
+    Its parameters are bound by name, `bindparam("limit", type_=BigInteger)`, and get their values
+    at each run; only plain values, such as a status, may stand in it as constants.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=_DIALECT)
+        assert isinstance(compiled, SQLCompiler)
+        assert not compiled.post_compile_params  # `IN` with a list of values: write it out.
+        self.sql = compiled.string
+        self._names = tuple(compiled.positiontup or ())
+        required = {name for name, bind in compiled.binds.items() if bind.required}
+        values = compiled.construct_params(dict.fromkeys(required))
+        self._constants = {name: values[name] for name in self._names if name not in required}
+        processors = {
+            name: compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+            for name in required
+        }
+        self._processors = {name: found for name, found in processors.items() if found}
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of `$1, $2, …`. Raises KeyError if one is missing."""
+        return [
+            self._constants[name]
+            if name in self._constants
+            else self._processors[name](values[name])
+            if name in self._processors
+            else values[name]
+            for name in self._names
+        ]

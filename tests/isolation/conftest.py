@@ -1,0 +1,114 @@
+"""Two tenants with objects of every module, and the routes to try on them."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from tenants import lifecycle
+from tenants.keys import Scope
+from tenants.modules import get_modules
+from tenants.testing import API, ApiClient, TestTenant, connect
+from tests.isolation.routes import Route, read_routes
+from tests.isolation.seeds import SEEDS
+
+
+@dataclass
+class Seeded:
+    """A tenant, a client with a key of all scopes, and values for path parameters by module.
+
+    word: stands in every text of its objects, and nowhere else.
+    """
+
+    tenant: TestTenant
+    client: ApiClient
+    word: str
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def sow(self) -> None:
+        """Make objects of every module, and take them for the values from now on."""
+        for module in get_modules():
+            if module.name in SEEDS:
+                self.values[module.name] = await SEEDS[module.name](self.client, self.word)
+
+    def values_for(self, route: Route) -> dict[str, str]:
+        """What to fill the path of a route with. Fails the test where there is nothing."""
+        known = self.values.get(route.module, {})
+        missing = [name for name in route.parameters if name not in known]
+        if missing:
+            pytest.fail(
+                f"{route}: the path parameter {missing[0]!r} of module {route.module!r} has no "
+                "seed. Have its function in tests/isolation/seeds.py make such an object and "
+                "return its id."
+            )
+        return {name: known[name] for name in route.parameters}
+
+    async def snapshot(self) -> dict[str, list[str]]:
+        """Every row of every table in the tenant's schema, as text."""
+        schema = self.tenant.ref.schema
+        async with lifecycle.owner_connection() as connection:
+            tables = await connection.scalars(
+                text(
+                    "SELECT relname FROM pg_class WHERE relkind = 'r' "
+                    "AND relnamespace = to_regnamespace(:schema)"
+                ),
+                {"schema": schema},
+            )
+            return {
+                table: sorted(
+                    await connection.scalars(text(f"SELECT t::text FROM {schema}.{table} t"))
+                )
+                for table in tables.all()
+            }
+
+    @property
+    def secrets(self) -> set[str]:
+        """What only this tenant may read."""
+        ids = {value for values in self.values.values() for value in values.values()}
+        return {self.word, self.tenant.slug, self.tenant.ref.id.hex, str(self.tenant.ref.id)} | ids
+
+
+Call = Callable[..., Awaitable[httpx.Response]]
+
+
+@pytest.fixture(scope="session")
+async def routes(application: Any) -> list[Route]:
+    """Every route of the running API, by its own document."""
+    async with connect(application) as client:
+        return read_routes((await client.get("/api/openapi.json")).json())
+
+
+@pytest.fixture(scope="session")
+async def alice(application: Any) -> AsyncIterator[Seeded]:
+    async with seeded(application) as tenant:
+        yield tenant
+
+
+@pytest.fixture(scope="session")
+async def bob(application: Any) -> AsyncIterator[Seeded]:
+    async with seeded(application) as tenant:
+        yield tenant
+
+
+@pytest.fixture
+async def carol(application: Any) -> AsyncIterator[Seeded]:
+    """A tenant whose objects may be changed and deleted."""
+    async with seeded(application) as tenant:
+        yield tenant
+
+
+@asynccontextmanager
+async def seeded(application: Any) -> AsyncIterator[Seeded]:
+    slug = f"s{secrets.token_hex(6)}"
+    row, _ = await lifecycle.create_tenant(slug, f"Tenant {slug}")
+    key = await lifecycle.issue_key(slug, "Every scope", list(Scope))
+    tenant = TestTenant(row, key.text)
+    async with connect(application, base_url=f"http://localhost{API}", tenant=tenant) as client:
+        result = Seeded(tenant, client, f"word{secrets.token_hex(8)}")
+        await result.sow()
+        yield result
