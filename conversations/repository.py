@@ -1,87 +1,58 @@
 """Reads and persists the conversation log.
 
-Each function is one statement, one round trip. Statements take their rows as JSON, so that a
-batch of one and a batch of a hundred messages are the same statement to the server, and stay
-prepared there. Rows leave in the shape in which the API shows them.
+Each function is one statement, one round trip. Rows leave in the shape in which the API shows
+them.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
-    ColumnElement,
-    Integer,
-    Select,
-    SmallInteger,
-    Table,
     Text,
-    Uuid,
     asc,
     bindparam,
-    cast,
-    column,
     desc,
     exc,
     func,
     insert,
-    literal_column,
     select,
-    true,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB, aggregate_order_by
 
 from conversations import errors, schemas
-from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, ToolCall
-from tenants.db.base import Timestamp
+from conversations.schemas import CALL_PREFIX, CONVERSATION_PREFIX, MESSAGE_PREFIX
+from conversations.statements import (
+    CALL_COLUMNS,
+    CALLS,
+    CONVERSATION_COLUMNS,
+    CONVERSATIONS,
+    IS_KEPT,
+    IS_OPEN,
+    MESSAGES,
+    append_statement,
+    in_conversation,
+    message_statement,
+    page_statement,
+)
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
-
-CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
-
-_conversations: Table = Conversation.metadata.tables["conversations"]
-_messages: Table = Message.metadata.tables["messages"]
-_calls: Table = ToolCall.metadata.tables["tool_calls"]
-
-_CONVERSATION_COLUMNS = [
-    _conversations.c[name]
-    for name in (
-        "id",
-        "user_id",
-        "agent_id",
-        "title",
-        "status",
-        "metadata",
-        "preview",
-        "last_seq",
-        "version",
-        "message_count",
-        "token_count",
-        "created_at",
-        "updated_at",
-        "last_activity_at",
-    )
-]
-_IS_KEPT = _conversations.c.status != "deleted"
-_IS_OPEN = _calls.c.status.in_(OPEN_CALL_STATUSES)
 
 
 async def insert_conversation(session: WriteSession, values: Mapping[str, Any]) -> None:
     """values: by column name, all that have no default in the table."""
-    await session.execute(insert(_conversations), dict(values))
+    await session.execute(insert(CONVERSATIONS), dict(values))
 
 
 async def find_conversation(
     session: ReadSession, conversation_id: UUID
 ) -> schemas.Conversation | None:
     """The conversation, unless it is unknown or deleted."""
-    query = select(*_CONVERSATION_COLUMNS).where(_conversations.c.id == conversation_id, _IS_KEPT)
+    query = select(*CONVERSATION_COLUMNS).where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
     row = (await session.execute(query)).first()
     return _show_conversation(row) if row is not None else None
 
@@ -98,13 +69,13 @@ async def list_conversations(
 
     filters: `user_id`, `agent_id`, `status` and `metadata` (contained), where not None.
     """
-    position = tuple_(_conversations.c.last_activity_at, _conversations.c.id)
-    query = select(*_CONVERSATION_COLUMNS).where(_IS_KEPT)
+    position = tuple_(CONVERSATIONS.c.last_activity_at, CONVERSATIONS.c.id)
+    query = select(*CONVERSATION_COLUMNS).where(IS_KEPT)
     for name in ("user_id", "agent_id", "status"):
         if filters[name] is not None:
-            query = query.where(_conversations.c[name] == filters[name])
+            query = query.where(CONVERSATIONS.c[name] == filters[name])
     if filters["metadata"] is not None:
-        query = query.where(_conversations.c.metadata.contains(filters["metadata"]))
+        query = query.where(CONVERSATIONS.c.metadata.contains(filters["metadata"]))
     if after is not None:
         query = query.where(position < after if descending else position > after)
     direction = desc if descending else asc
@@ -118,10 +89,10 @@ async def update_conversation(
 ) -> schemas.Conversation | None:
     """Change a conversation that isn't deleted; None if there is none. Its version goes up."""
     statement = (
-        update(_conversations)
-        .where(_conversations.c.id == conversation_id, _IS_KEPT)
-        .values(version=_conversations.c.version + 1, **changes)
-        .returning(*_CONVERSATION_COLUMNS)
+        update(CONVERSATIONS)
+        .where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
+        .values(version=CONVERSATIONS.c.version + 1, **changes)
+        .returning(*CONVERSATION_COLUMNS)
     )
     row = (await session.execute(statement)).first()
     return _show_conversation(row) if row is not None else None
@@ -142,7 +113,7 @@ async def append_messages(
 
     One statement: it locks the conversation's row, takes the next positions from it, and
     inserts. So positions are contiguous however many append at once.
-    messages, calls, answers: rows of the record sets below. now: the time of the append.
+    messages, calls, answers: rows as `append_statement` declares them. now: the time of the append.
     preview: the newest text, None to keep the old one. tokens: what they add to the count.
     Returns the position before the first message, or None, having written nothing, if there is
     no active conversation. Raises CallIdTaken, ToolCallCompleted (409), UnknownToolCall (422).
@@ -160,17 +131,16 @@ async def append_messages(
     if answers:
         parameters["answer_rows"] = answers
     try:
-        result = await session.execute(_append_statement(bool(calls), bool(answers)), parameters)
+        rows = await session.fetch(append_statement(bool(calls), bool(answers)), **parameters)
     except exc.IntegrityError as error:
         if _constraint(error) == "tool_calls_conversation_id_call_id_key":
             raise errors.CallIdTaken from error
         raise
-    row = result.first()
-    if row is None:
+    if not rows:
         return None
-    if answers and (row.answered or 0) < len(answers):
+    if answers and (rows[0]["answered"] or 0) < len(answers):
         await _raise_unanswerable(session, conversation_id, [row["call_id"] for row in answers])
-    base: int = row.base
+    base: int = rows[0]["base"]
     return base
 
 
@@ -181,27 +151,23 @@ async def list_messages(
 
     Returns None if there is no such conversation.
     """
-    parameters = {"conversation_id": conversation_id, "after": after, "limit": limit}
-    rows = (await session.execute(_page_statement(descending), parameters)).all()
+    rows = await session.fetch(
+        page_statement(descending), conversation_id=conversation_id, after=after, limit=limit
+    )
     if not rows:
         return None
     # A conversation without messages there still gives its one, empty, row.
-    return [_show_message(row) for row in rows if row.id is not None]
+    return [_show_message(row) for row in rows if row["id"] is not None]
 
 
 async def find_message(
     session: ReadSession, conversation_id: UUID, message_id: UUID
 ) -> schemas.Message | None:
     """The message with its tool calls, unless it or its conversation is unknown or deleted."""
-    query = (
-        select(*_message_columns())
-        .join(_conversations, _conversations.c.id == _messages.c.conversation_id)
-        .where(
-            _messages.c.id == message_id, _messages.c.conversation_id == conversation_id, _IS_KEPT
-        )
+    rows = await session.fetch(
+        message_statement(), conversation_id=conversation_id, message_id=message_id
     )
-    row = (await session.execute(query)).first()
-    return _show_message(row) if row is not None else None
+    return _show_message(rows[0]) if rows else None
 
 
 async def list_tool_calls(
@@ -216,17 +182,17 @@ async def list_tool_calls(
 
     Returns None if there is no such conversation.
     """
-    position = tuple_(_messages.c.seq, _calls.c.index)
+    position = tuple_(MESSAGES.c.seq, CALLS.c.index)
     page = (
-        select(*_CALL_COLUMNS, _messages.c.seq)
-        .join(_messages, _messages.c.id == _calls.c.message_id)
-        .where(_calls.c.conversation_id == conversation_id, position > after)
+        select(*CALL_COLUMNS, MESSAGES.c.seq)
+        .join(MESSAGES, MESSAGES.c.id == CALLS.c.message_id)
+        .where(CALLS.c.conversation_id == conversation_id, position > after)
         .order_by(*position.clauses)
         .limit(limit)
     )
     if open_only:
-        page = page.where(_IS_OPEN)
-    rows = (await session.execute(_in_conversation(page, conversation_id, "seq", "index"))).all()
+        page = page.where(IS_OPEN)
+    rows = (await session.execute(in_conversation(page, conversation_id, "seq", "index"))).all()
     if not rows:
         return None
     return [_show_placed_call(row) for row in rows if row.id is not None]
@@ -236,18 +202,18 @@ async def find_tool_call(
     session: ReadSession, conversation_id: UUID, call_id: str
 ) -> tuple[schemas.PlacedToolCall, tuple[str | None, list[Any] | None]] | None:
     """A tool call by its provider's id, and the text and content of its output message."""
-    output = _messages.alias("output")
+    output = MESSAGES.alias("output")
     query = (
         select(
-            *_CALL_COLUMNS,
-            _messages.c.seq,
+            *CALL_COLUMNS,
+            MESSAGES.c.seq,
             output.c.text.label("output_text"),
             output.c.content.label("output_content"),
         )
-        .join(_messages, _messages.c.id == _calls.c.message_id)
-        .join(_conversations, _conversations.c.id == _calls.c.conversation_id)
-        .outerjoin(output, output.c.id == _calls.c.output_message_id)
-        .where(_calls.c.conversation_id == conversation_id, _calls.c.call_id == call_id, _IS_KEPT)
+        .join(MESSAGES, MESSAGES.c.id == CALLS.c.message_id)
+        .join(CONVERSATIONS, CONVERSATIONS.c.id == CALLS.c.conversation_id)
+        .outerjoin(output, output.c.id == CALLS.c.output_message_id)
+        .where(CALLS.c.conversation_id == conversation_id, CALLS.c.call_id == call_id, IS_KEPT)
     )
     row = (await session.execute(query)).first()
     if row is None:
@@ -255,218 +221,15 @@ async def find_tool_call(
     return _show_placed_call(row), (row.output_text, row.output_content)
 
 
-_CALL_COLUMNS = [
-    _calls.c[name]
-    for name in (
-        "id",
-        "call_id",
-        "name",
-        "arguments",
-        "status",
-        "error",
-        "output_message_id",
-        "message_id",
-        "index",
-    )
-]
-
-
-@cache
-def _append_statement(with_calls: bool, with_answers: bool) -> Any:
-    # No name of a column: SQLAlchemy takes such a parameter for a value to set.
-    added = bindparam("added", type_=BigInteger)
-    conversation_id = bindparam("target", type_=Uuid)
-    now = bindparam("at", type_=Timestamp)
-    c = _conversations.c
-    head = (
-        update(_conversations)
-        .where(c.id == conversation_id, c.status == "active")
-        .values(
-            last_seq=c.last_seq + added,
-            version=c.version + 1,
-            message_count=c.message_count + added,
-            token_count=c.token_count + bindparam("new_tokens", type_=BigInteger),
-            preview=func.coalesce(bindparam("new_preview", type_=Text), c.preview),
-            last_activity_at=func.greatest(c.last_activity_at, now),
-        )
-        .returning((c.last_seq - added).label("base"))
-        .cte("head")
-    )
-    new = _record_set(
-        "message_rows",
-        id=Uuid,
-        position=Integer,
-        role=Text,
-        content=JSONB,
-        text=Text,
-        call_id=Text,
-        model=Text,
-        token_count=Integer,
-    )
-    copied = ["id", "role", "content", "text", "call_id", "model", "token_count"]
-    new_messages = (
-        insert(_messages)
-        .from_select(
-            ["conversation_id", "created_at", "seq", *copied],
-            select(
-                conversation_id,
-                now,
-                head.c.base + new.c.position,
-                *(new.c[name] for name in copied),
-            ).select_from(head.join(new, true())),
-            include_defaults=False,
-        )
-        .cte("new_messages")
-    )
-    statement = select(head.c.base).add_cte(new_messages)
-    if with_calls:
-        statement = statement.add_cte(_insert_calls(head, conversation_id, now))
-    if with_answers:
-        answered = _close_calls(head, conversation_id, now)
-        statement = statement.add_columns(
-            select(func.count()).select_from(answered).scalar_subquery().label("answered")
-        )
-    return statement
-
-
-def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:
-    new = _record_set(
-        "call_rows",
-        id=Uuid,
-        message_id=Uuid,
-        index=SmallInteger,
-        call_id=Text,
-        name=Text,
-        arguments=JSONB,
-        status=Text,
-        output_message_id=Uuid,
-    )
-    return (
-        insert(_calls)
-        .from_select(
-            ["conversation_id", "created_at", "updated_at", *new.c.keys()],
-            select(conversation_id, now, now, *new.c).select_from(head.join(new, true())),
-            include_defaults=False,
-        )
-        .cte("new_calls")
-    )
-
-
-def _close_calls(head: Any, conversation_id: Any, now: Any) -> Any:
-    answer = _record_set("answer_rows", call_id=Text, message_id=Uuid, status=Text, error=Text)
-    return (
-        update(_calls)
-        .where(
-            _calls.c.conversation_id == conversation_id,
-            _calls.c.call_id == answer.c.call_id,
-            _IS_OPEN,
-            # Nothing is closed unless the head was there to append to.
-            select(head.c.base).exists(),
-        )
-        .values(
-            status=answer.c.status,
-            error=answer.c.error,
-            output_message_id=answer.c.message_id,
-            updated_at=now,
-        )
-        .returning(_calls.c.id)
-        .cte("answered")
-    )
-
-
-def _record_set(name: str, /, **columns: Any) -> Any:
-    """The rows of a JSON array of objects that is bound as `name`."""
-    rows = func.json_to_recordset(bindparam(name, type_=JSON))
-    typed = [column(key, kind) for key, kind in columns.items()]
-    return rows.table_valued(*typed).render_derived(name=name, with_types=True)
-
-
-@cache
-def _page_statement(descending: bool) -> Select[Any]:
-    seq, after = _messages.c.seq, bindparam("after", type_=BigInteger)
-    page = (
-        select(*_message_columns())
-        .where(
-            _messages.c.conversation_id == bindparam("conversation_id", type_=Uuid),
-            seq < after if descending else seq > after,
-        )
-        .order_by(seq.desc() if descending else seq.asc())
-        .limit(bindparam("limit", type_=BigInteger))
-    )
-    return _in_conversation(
-        page, bindparam("conversation_id", type_=Uuid), "seq", descending=descending
-    )
-
-
-def _in_conversation(
-    page: Select[Any], conversation_id: Any, *order: str, descending: bool = False
-) -> Select[Any]:
-    """A page inside a conversation: no row if there is no such conversation.
-
-    With one statement the answer for a missing conversation and for an empty page come from the
-    same moment.
-    """
-    items = page.subquery("page")
-    direction = desc if descending else asc
-    return (
-        select(*items.c)
-        .select_from(_conversations.outerjoin(items, true()))
-        .where(_conversations.c.id == conversation_id, _IS_KEPT)
-        .order_by(*(direction(items.c[name]) for name in order))
-    )
-
-
-def _message_columns() -> list[ColumnElement[Any]]:
-    """A message's columns, and its tool calls as one JSON array."""
-    call = func.json_build_object(
-        *(
-            part
-            for name, value in {
-                "id": _shown(CALL_PREFIX, _calls.c.id),
-                "call_id": _calls.c.call_id,
-                "name": _calls.c.name,
-                "arguments": _calls.c.arguments,
-                "status": _calls.c.status,
-                "error": _calls.c.error,
-                "output_message_id": _shown(MESSAGE_PREFIX, _calls.c.output_message_id),
-            }.items()
-            for part in (literal_column(f"'{name}'"), value)
-        )
-    )
-    calls = (
-        select(func.json_agg(aggregate_order_by(call, _calls.c.index), type_=JSON))
-        .where(_calls.c.message_id == _messages.c.id)
-        .scalar_subquery()
-        .label("tool_calls")
-    )
-    names = (
-        "id",
-        "conversation_id",
-        "seq",
-        "role",
-        "status",
-        "content",
-        "text",
-        "call_id",
-        "model",
-        "token_count",
-        "created_at",
-    )
-    return [*(_messages.c[name] for name in names), calls]
-
-
-def _shown(prefix: str, uuid: ColumnElement[Any]) -> ColumnElement[Any]:
-    """`tenants.ids.show_id` in SQL; NULL stays NULL."""
-    return literal_column(f"'{prefix}_'").op("||")(func.replace(cast(uuid, Text), "-", ""))
-
-
 async def _raise_unanswerable(
     session: ReadSession, conversation_id: UUID, call_ids: list[str]
 ) -> None:
     """Raises UnknownToolCall (422), or ToolCallCompleted (409) if the conversation has them all."""
     query = select(func.count()).where(
-        _calls.c.conversation_id == conversation_id,
-        _calls.c.call_id == func.any(bindparam("wanted", call_ids, type_=ARRAY(Text))),
+        CALLS.c.conversation_id == conversation_id,
+        CALLS.c.call_id == func.any(bindparam("wanted", call_ids, type_=ARRAY(Text))),
+        # One that is open now came with this append, after the message that names it.
+        ~IS_OPEN,
     )
     known = (await session.execute(query)).scalar_one()
     raise errors.ToolCallCompleted if known == len(call_ids) else errors.UnknownToolCall
@@ -497,18 +260,20 @@ def _show_conversation(row: Any) -> schemas.Conversation:
 
 
 def _show_message(row: Any) -> schemas.Message:
+    # The calls are JSON already, and go into the answer as they are.
+    calls: Any = orjson.Fragment(row["tool_calls"]) if row["tool_calls"] else []
     return {
-        "id": show_id(MESSAGE_PREFIX, row.id),
-        "conversation_id": show_id(CONVERSATION_PREFIX, row.conversation_id),
-        "seq": row.seq,
-        "role": row.role,
-        "status": row.status,
-        "content": row.text if row.content is None else row.content,
-        "call_id": row.call_id,
-        "model": row.model,
-        "token_count": row.token_count,
-        "tool_calls": row.tool_calls or [],
-        "created_at": row.created_at,
+        "id": show_id(MESSAGE_PREFIX, row["id"]),
+        "conversation_id": show_id(CONVERSATION_PREFIX, row["conversation_id"]),
+        "seq": row["seq"],
+        "role": row["role"],
+        "status": row["status"],
+        "content": row["text"] if row["content"] is None else row["content"],
+        "call_id": row["call_id"],
+        "model": row["model"],
+        "token_count": row["token_count"],
+        "tool_calls": calls,
+        "created_at": row["created_at"],
     }
 
 

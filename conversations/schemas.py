@@ -8,12 +8,25 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Json,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from conversations.settings import get_settings
+from tenants.errors import ApplicationError
+from tenants.strict_json import parse_json
 
 _settings = get_settings()
+
+# What ids begin with where they are shown.
+CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 ConversationStatus = Literal["active", "archived"]
@@ -35,7 +48,17 @@ def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def _is_strict(text: str) -> str:
+    """JSON in a query obeys the rules that a body's does."""
+    try:
+        parse_json(text.encode())
+    except ApplicationError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
 Metadata = Annotated[dict[str, Any], AfterValidator(_is_modest)]
+MetadataFilter = Annotated[Json[dict[str, Any]], BeforeValidator(_is_strict)]
 MessageText = Annotated[str, Field(max_length=_settings.max_text_characters)]
 ForeignId = Annotated[str, Field(min_length=1, max_length=255)]
 Title = Annotated[str, Field(max_length=500)]
@@ -67,6 +90,26 @@ class NewMessage(Input):
     call_id: for the role `tool`, and only there: the call that this message answers.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"role": "user", "content": "What's the weather in Oslo?"},
+                {
+                    "role": "assistant",
+                    "model": "example-model-1",
+                    "token_count": 38,
+                    "tool_calls": [
+                        {
+                            "call_id": "call_8Zt1",
+                            "name": "get_weather",
+                            "arguments": {"city": "Oslo"},
+                        }
+                    ],
+                },
+            ]
+        }
+    )
+
     role: Role
     content: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
         Field(default=None, examples=["What's the weather in Oslo?"])
@@ -93,11 +136,38 @@ Batch = Annotated[list[NewMessage], Field(min_length=1, max_length=_settings.max
 class NewMessages(Input):
     """Messages to append in this order: all of them or none."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "messages": [
+                        {"role": "user", "content": "Hello"},
+                        {"role": "assistant", "content": "Hi there"},
+                    ]
+                }
+            ]
+        }
+    )
+
     messages: Batch
 
 
 class NewConversation(Input):
     """user_id and agent_id are the end user's and the agent's ids in your own system."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user_id": "user-7",
+                    "agent_id": "travel-assistant",
+                    "title": "Oslo",
+                    "metadata": {"channel": "web"},
+                    "messages": [{"role": "user", "content": "Hello"}],
+                }
+            ]
+        }
+    )
 
     user_id: ForeignId | None = None
     agent_id: ForeignId | None = None
@@ -108,6 +178,12 @@ class NewConversation(Input):
 
 class ConversationChanges(Input):
     """What is absent stays; metadata is replaced as a whole; a null title removes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"title": "A weekend in Oslo", "metadata": {"channel": "app"}}]
+        }
+    )
 
     title: Title | None = None
     status: ConversationStatus = "active"
@@ -122,6 +198,8 @@ class ConversationChanges(Input):
 
 class CallResult(Input):
     """How a tool call went: an output, or the error that it failed with."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"output": "12 °C, light rain"}]})
 
     output: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
         Field(default=None, examples=["12 °C, light rain"])
@@ -148,7 +226,7 @@ class ConversationQuery(PageQuery):
     user_id: ForeignId | None = None
     agent_id: ForeignId | None = None
     status: ConversationStatus | None = None
-    metadata: Annotated[Json[dict[str, Any]], Field(examples=['{"channel":"web"}'])] | None = Field(
+    metadata: Annotated[MetadataFilter, Field(examples=['{"channel":"web"}'])] | None = Field(
         default=None, description="A JSON object that the metadata must contain."
     )
     order: Literal["asc", "desc"] = Field(

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from conversations import errors, repository, schemas
-from conversations.repository import CALL_PREFIX, CONVERSATION_PREFIX, MESSAGE_PREFIX
+from conversations.schemas import CALL_PREFIX, CONVERSATION_PREFIX, MESSAGE_PREFIX
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.errors import InvalidCursor, TransactionConflict
