@@ -6,11 +6,14 @@ from typing import Any
 
 import orjson
 import structlog
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.params.models import QueryModel
 from ninja.renderers import BaseRenderer
 
+from project.openapi import DocumentedAPI
 from project.parsing import StrictParser
 from project.problems import render_problem
 from tenants import __version__, errors
@@ -28,7 +31,7 @@ Send `Authorization: Bearer <API key>` with every request; the key knows its ten
 Lists come in pages: pass `limit` (1 to 100) and, while `has_more`, `next_cursor` as `after`.
 
 Errors are problem details (RFC 9457) with a stable `code`, and the `request_id` that the header
-`X-Request-Id` carries too. Bodies with unknown fields are refused. When a key is repeated in a
+`X-Request-Id` carries too. Unknown fields and parameters are refused. When a key is repeated in a
 JSON object, its last value counts.
 """
 
@@ -42,7 +45,7 @@ class OrjsonRenderer(BaseRenderer):
 
 def create_api() -> NinjaAPI:
     """The API with every loaded module mounted."""
-    api = NinjaAPI(
+    api = DocumentedAPI(
         title="Tenantry",
         version=__version__,
         description=_DESCRIPTION,
@@ -50,6 +53,7 @@ def create_api() -> NinjaAPI:
         renderer=OrjsonRenderer(),
         urls_namespace="api",
     )
+    api.add_decorator(refuse_unknown_parameters)
     api.add_decorator(repeat_once)
     api.add_exception_handler(Exception, answer_error)
     for kind in (HttpError, ValidationError):
@@ -57,6 +61,31 @@ def create_api() -> NinjaAPI:
     for module in get_modules():
         api.add_router(PREFIX, module.router, auth=KeyAuth(module.name), tags=[module.label])
     return api
+
+
+def refuse_unknown_parameters(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse parameters in the URL that the endpoint doesn't have, as fields of a body are.
+
+    A misspelt filter would otherwise silently find everything.
+    """
+    known = {
+        name
+        for model in getattr(endpoint, "_ninja_operation").models  # noqa: B009  # Ninja's mark.
+        if issubclass(model, QueryModel)
+        for name in getattr(model, "__ninja_flatten_map__", ())
+    }
+
+    @functools.wraps(endpoint)
+    def run(request: HttpRequest, *args: Any, **values: Any) -> Any:
+        if request.META["QUERY_STRING"]:
+            unknown = sorted(set(request.GET) - known)
+            if unknown:
+                raise errors.InvalidInput(
+                    errors=[(name, "There is no such parameter.") for name in unknown]
+                )
+        return endpoint(request, *args, **values)
+
+    return run
 
 
 def repeat_once(
@@ -98,6 +127,8 @@ def _as_application_error(error: Exception) -> errors.ApplicationError:
         return error
     if isinstance(error, ValidationError):
         return errors.InvalidInput(errors=[_field_error(detail) for detail in error.errors])
+    if isinstance(error, TooManyFieldsSent):
+        return errors.InvalidInput("The URL has too many parameters.")
     if isinstance(error, AuthenticationError):
         return errors.Unauthenticated()
     # Ninja wraps what its parser raises.

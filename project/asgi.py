@@ -1,5 +1,6 @@
 """The ASGI application: its start and end, and HTTP through the gateway."""
 
+import gc
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ django.setup(set_prefix=False)
 import asyncpg  # noqa: E402  # Django's apps must be ready before what follows is imported.
 import structlog  # noqa: E402
 from django.conf import settings as django_settings  # noqa: E402
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
@@ -55,6 +57,8 @@ class Application:
             return [f"the registry can't be read ({error.__cause__}); run `manage.py migrate`"]
         except (asyncpg.PostgresError, OSError) as error:
             return [f"the runtime login can't reach the database: {error}"]
+        except ImproperlyConfigured as error:
+            return str(error).splitlines()
         return problems
 
     async def stop(self) -> None:
@@ -74,6 +78,10 @@ class Application:
             message: dict[str, Any] = {"type": "lifespan.startup.failed"}
             await send({**message, "message": "; ".join(problems)})
             return
+        # What start-up has made stays: a full collection took 80 ms to look at it, every few
+        # hundred requests.
+        gc.collect()
+        gc.freeze()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()

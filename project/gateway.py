@@ -8,12 +8,13 @@ import re
 import time
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 import structlog
 
 from project.handler import LeanHandler, Receive, Scope, Send
-from project.health import report_readiness
+from project.health import readiness, report_readiness
 from project.problems import render_problem
 from project.settings import Settings
 from tenants import errors
@@ -55,6 +56,8 @@ class Gateway:
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
+                    # Clients leave before the listener closes, instead of finding it closed.
+                    *([(b"connection", b"close")] if readiness.draining else []),
                 ]
             await send(message)
 
@@ -64,7 +67,6 @@ class Gateway:
             if not status:
                 await _send_problem(error, request_id, send_with_id)
         finally:
-            tenant = scope.get("tenant")
             log.info(
                 "request",
                 method=scope["method"],
@@ -72,7 +74,6 @@ class Gateway:
                 # Without an answer the client has gone, or the process is being stopped.
                 status=status or 499,
                 milliseconds=round((time.perf_counter() - started_at) * 1000, 2),
-                **({"tenant": tenant.slug} if tenant else {}),
             )
 
     async def _route(
@@ -158,11 +159,13 @@ class Gateway:
 
 def _check_url(scope: Scope) -> None:
     """Refuse what must not stand in a URL: an API key, which would end up in logs, and NUL."""
-    url = scope.get("raw_path", b"") + b"?" + scope.get("query_string", b"")
+    url = scope["path"].encode() + b"?" + unquote_to_bytes(scope["query_string"])
     if b"tnt_" in url and KEY_IN_TEXT.search(url):
         raise errors.KeyInUrl
-    if b"%00" in url or "\0" in scope["path"]:
+    if b"\0" in url:
         raise errors.InvalidInput("The URL has a NUL character.")
+    if not scope["query_string"].isascii():
+        raise errors.InvalidInput("The URL has characters that must be percent-encoded.")
 
 
 def _take_request_id(headers: dict[bytes, list[bytes]]) -> str:

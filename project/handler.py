@@ -10,6 +10,7 @@ exception becomes an answer.
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -61,7 +62,6 @@ class LeanHandler:
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
         async with _CancelledByDisconnect(receive) as watch:
             response = await self._respond(request)
-            scope["tenant"] = getattr(request, "tenant", None)
             await _send_response(response, send)
             watch.finished = True
 
@@ -119,13 +119,20 @@ async def _send_response(response: HttpResponseBase, send: Send) -> None:
     ]
     if not isinstance(response, StreamingHttpResponse):
         content: bytes = response.content  # type: ignore[attr-defined]
-        headers.append((b"content-length", str(len(content)).encode()))
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            # It has neither length nor type; Django gives every response a type.
+            headers = [header for header in headers if header[0] != b"content-type"]
+        else:
+            headers.append((b"content-length", str(len(content)).encode()))
         start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         await send(start)
         await send({"type": "http.response.body", "body": content})
         return
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    async with aclosing(aiter(response)) as parts:  # type: ignore[type-var]
+    # The endpoint's own generator: iterating over the response would leave closing it, when the
+    # client has gone, to the garbage collector.
+    async with aclosing(response._iterator) as parts:  # type: ignore[attr-defined]
         async for part in parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            body = response.make_bytes(part)
+            await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body"})

@@ -1,106 +1,20 @@
-"""One mechanism for input: what a JSON body may hold, decided before any field is looked at.
+"""How Ninja reads a body: as strict JSON, whatever the endpoint."""
 
-Everything that PostgreSQL can't store, that JSON readers disagree on, or that would exhaust a
-recursive one, is refused here for every endpoint: NUL characters, lone surrogates, numbers
-outside 64-bit integers and finite doubles, nesting deeper than 64.
-"""
-
-import re
-from collections.abc import Iterable
 from typing import Any
 
-import orjson
 from django.http import HttpRequest
 from ninja.parser import Parser
 
-from tenants.errors import (
-    ApplicationError,
-    InvalidInput,
-    MalformedBody,
-    UnsupportedMediaType,
-)
-
-MAX_DEPTH = 64
-_INTEGERS = range(-(2**63), 2**63)
-# A run of digits that may not fit 64 bits: orjson would read it as a rounded double. It may
-# also stand inside a string or a fraction, so it only asks for the exact look.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
-_ENCODED_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
-_NOT_A_NUMBER = re.compile(rb"[:\[,\s](NaN|-?Infinity)\b|^\s*(NaN|-?Infinity)\s*$")
-_TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
-_INTEGER_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?')
+from tenants.errors import UnsupportedMediaType
+from tenants.strict_json import parse_json
 
 
 class StrictParser(Parser):
-    """Ninja's parser with the rules above."""
+    """Ninja's parser with the rules of `tenants.strict_json`."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        """The body as JSON. When a key is repeated in an object, its last value counts.
-
-        Raises UnsupportedMediaType (415), MalformedBody (400), InvalidInput (422).
-        """
+        """The body as JSON. Raises UnsupportedMediaType (415), or as `parse_json` does."""
         content_type = request.content_type or ""
         if content_type != "application/json" and not content_type.endswith("+json"):
             raise UnsupportedMediaType
         return parse_json(request.body)
-
-
-def parse_json(body: bytes) -> Any:
-    """Read a JSON document. Raises MalformedBody (400) or InvalidInput (422)."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _why_unreadable(body, error) from error
-    if _LONG_NUMBER.search(body):
-        _check_integers(body)
-    # Brackets bound the depth from above, and most bodies have few.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-        _check_depth(document)
-    # Only an escape can bring a NUL: a raw one isn't JSON.
-    if b"\\u0000" in body and _has_nul(document):
-        raise InvalidInput("The body has a NUL character (\\u0000).")
-    return document
-
-
-def _why_unreadable(body: bytes, error: orjson.JSONDecodeError) -> ApplicationError:
-    reason = str(error)
-    if "surrogate" in reason and (b"\\u" in body or _ENCODED_SURROGATE.search(body)):
-        return InvalidInput("The body has a lone surrogate (\\ud800 to \\udfff).")
-    if "infinity" in reason or _NOT_A_NUMBER.search(body):
-        return InvalidInput("A number is not finite, or too large for a double.")
-    if "depth" in reason:
-        return InvalidInput(_TOO_DEEP)
-    return MalformedBody(f"The request body is not valid JSON: {reason}.")
-
-
-def _check_integers(body: bytes) -> None:
-    for match in _INTEGER_TOKEN.finditer(body):
-        token = match.group()
-        is_integer = token[:1] != b'"' and match.group(1) is None and match.group(2) is None
-        # Python refuses to convert thousands of digits; 20 characters settle it.
-        if is_integer and (len(token) > 20 or int(token) not in _INTEGERS):
-            raise InvalidInput("An integer does not fit 64 bits.")
-
-
-def _check_depth(document: Any) -> None:
-    level = [document]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for parent in level for child in _children(parent)]
-        if not level:
-            return
-    raise InvalidInput(_TOO_DEEP)
-
-
-def _has_nul(document: Any) -> bool:
-    """Whether any text in it, keys included, has a NUL. Its depth has been checked."""
-    if isinstance(document, str):
-        return "\0" in document
-    if isinstance(document, dict) and any("\0" in key for key in document):
-        return True
-    return any(_has_nul(child) for child in _children(document))
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()

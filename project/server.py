@@ -73,10 +73,11 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise PortTaken(
-            f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --port."
+            f"cannot listen on {host}:{port}: {reason}. Choose another with --port."
         ) from error
     listener.setblocking(False)
     return listener

@@ -4,16 +4,20 @@ Every setting is an environment variable with the prefix `TENANTRY_`, or a line 
 in the working directory. All mistakes are reported at once. `docs/settings.md` lists them.
 """
 
+import importlib
 import os
 import secrets
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource
 from sqlalchemy.engine import make_url
 
 from project.dev.settings import ENV_PREFIX, EmbeddedSettings
-from tenants.settings import EngineSettings
+from tenants.settings import EngineSettings, JsonList
 
 
 class Settings(EmbeddedSettings, EngineSettings):
@@ -29,6 +33,7 @@ class Settings(EmbeddedSettings, EngineSettings):
     secret_key: SecretStr | None = Field(
         default=None,
         min_length=32,
+        validate_default=True,
         description="Signs sessions; at least 32 random characters. Required in production; "
         "`manage.py dev` makes its own.",
     )
@@ -60,49 +65,81 @@ class Settings(EmbeddedSettings, EngineSettings):
         default="INFO", description="Least severity that is logged."
     )
 
-    @model_validator(mode="after")
-    def _is_safe_in_production(self) -> "Settings":
-        if self.environment == "production":
-            problems = []
-            if self.secret_key is None:
-                problems.append(f"{ENV_PREFIX}SECRET_KEY is required in production")
-            if self.debug:
-                problems.append(f"{ENV_PREFIX}DEBUG must be off in production")
-            if problems:
-                raise ValueError("; ".join(problems))
-        return self
+    @field_validator("debug", "secret_key")
+    @classmethod
+    def _is_safe_in_production(cls, value: Any, info: ValidationInfo) -> Any:
+        # By field, since a check of the whole model would wait until all else is right.
+        if info.data.get("environment") == "production":
+            if info.field_name == "debug" and value:
+                raise ValueError("must be off in production")
+            if info.field_name == "secret_key" and value is None:
+                raise ValueError("is required in production")
+        return value
 
 
 def load_settings() -> Settings:
     """Read the settings. Raises ImproperlyConfigured that lists every mistake, a line each."""
-    problems = []
-    settings = None
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            name = f"{ENV_PREFIX}{problem['loc'][0]}".upper() + ": " if problem["loc"] else ""
-            problems.append(f"{name}{problem['msg'].removeprefix('Value error, ')}")
-    problems += [f"{name}: there is no such setting" for name in find_unknown(os.environ)]
-    if problems or settings is None:
+    models: list[type[BaseSettings]] = [Settings]
+    models += find_module_settings(_read_module_packages())
+    problems = [problem for model in models for problem in _find_mistakes(model)]
+    problems += [f"{name}: there is no such setting" for name in _find_unknown(models)]
+    if problems:
         raise ImproperlyConfigured("\n".join(problems))
-    return settings
+    return Settings()
 
 
-def find_unknown(names: Any) -> list[str]:
-    """Names with our prefix that no setting has: misspelt, they would silently do nothing.
+def find_module_settings(packages: Iterable[str]) -> list[type[BaseSettings]]:
+    """The settings models of modules, from the `settings.py` of each, which needs no Django."""
+    found = []
+    for package in packages:
+        try:
+            source = importlib.import_module(f"{package}.settings")
+        except (ImportError, TypeError):  # It has none; a package that isn't there shows later.
+            continue
+        found += [
+            value
+            for value in vars(source).values()
+            if isinstance(value, type)
+            and issubclass(value, BaseSettings)
+            and value.__module__ == source.__name__
+        ]
+    return found
 
-    A module's settings carry its name and are read by the module.
-    """
-    modules = os.environ.get(f"{ENV_PREFIX}MODULES", "conversations").upper()
-    known = {f"{ENV_PREFIX}{field}".upper() for field in Settings.model_fields}
-    return sorted(
-        name
-        for name in names
-        if name.startswith(ENV_PREFIX)
-        and name not in known
-        and name.removeprefix(ENV_PREFIX).split("_")[0] not in modules
-    )
+
+def _read_module_packages() -> list[str]:
+    class Named(BaseSettings):
+        model_config = Settings.model_config
+        modules: JsonList = Settings.model_fields["modules"].default
+
+    try:
+        return Named().modules
+    except ValidationError:
+        default: list[str] = Settings.model_fields["modules"].default
+        return default
+
+
+def _find_mistakes(model: type[BaseSettings]) -> list[str]:
+    try:
+        model()
+    except ValidationError as error:
+        return [
+            f"{name_variable(model, str(problem['loc'][0]))}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+    return []
+
+
+def _find_unknown(models: Sequence[type[BaseSettings]]) -> list[str]:
+    """Names with our prefix that no setting has: misspelt, they would silently do nothing."""
+    known = {name_variable(model, field) for model in models for field in model.model_fields}
+    given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    return sorted(name for name in given - known if name.startswith(ENV_PREFIX))
+
+
+def name_variable(model: type[BaseSettings], field: str) -> str:
+    """The environment variable of a setting."""
+    return f"{model.model_config['env_prefix']}{field}".upper()
 
 
 def _django_database(url: SecretStr) -> dict[str, Any]:
@@ -112,7 +149,8 @@ def _django_database(url: SecretStr) -> dict[str, Any]:
         "NAME": parts.database,
         "USER": parts.username,
         "PASSWORD": parts.password or "",
-        "HOST": parts.host or parts.query.get("host", ""),
+        # A socket folder stands in the query, or percent-encoded in the host's place.
+        "HOST": unquote(parts.host or "") or parts.query.get("host", ""),
         "PORT": str(parts.port or parts.query.get("port", "")),
         "OPTIONS": {
             key: value for key, value in parts.query.items() if key not in {"host", "port"}
@@ -147,7 +185,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -182,7 +220,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 STATIC_URL = "/static/"
 # Files are served from the packages that bring them; there is no collection step to forget.
-WHITENOISE_USE_FINDERS = True
+SERVESTATIC_USE_FINDERS = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TENANTRY.environment == "production"

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,15 +44,19 @@ class Credentials:
 
 
 @contextmanager
-def ensure_database(server_settings: dict[str, str] | None = None) -> Iterator[bool]:
+def ensure_database(
+    prepare: Callable[[], None] | None = None, server_settings: dict[str, str] | None = None
+) -> Iterator[None]:
     """Have a database for as long as the block runs.
 
     Where no URL is set, starts the embedded server, or joins the one that runs, and sets the
-    three URLs in the environment. Yields whether its database was made just now and is empty.
+    three URLs in the environment.
+    prepare: makes the registry's tables; called once in the life of a data folder, and again if
+    it was cut off.
     Raises EmbeddedPostgresError, with one clear line.
     """
     if _database_is_named():
-        yield False
+        yield
         return
     settings = EmbeddedSettings()
     data_dir = settings.data_dir.resolve()
@@ -63,15 +67,17 @@ def ensure_database(server_settings: dict[str, str] | None = None) -> Iterator[b
     try:
         credentials = Credentials(data_dir)
         with _exclusive(data_dir / "setup.lock"):
-            fresh = "owner" not in credentials.read()
-            if fresh:
+            if "owner" not in credentials.read():
                 _make_logins(superuser_url, credentials)
-        known = credentials.read()
-        for login in LOGINS:
-            url = server.dsn(f"tenantry_{login}", known[login], DATABASE)
-            os.environ[f"{ENV_PREFIX}{login.upper()}_URL"] = url
-        os.environ.setdefault(f"{ENV_PREFIX}SECRET_KEY", known["secret_key"])
-        yield fresh
+            known = credentials.read()
+            for login in LOGINS:
+                url = server.dsn(f"tenantry_{login}", known[login], DATABASE)
+                os.environ[f"{ENV_PREFIX}{login.upper()}_URL"] = url
+            os.environ.setdefault(f"{ENV_PREFIX}SECRET_KEY", known["secret_key"])
+            if prepare is not None and "prepared" not in known:
+                prepare()
+                credentials.write(prepared="yes")
+        yield
     finally:
         server.stop()
 

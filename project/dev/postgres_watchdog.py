@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 def read_plan(folder: Path) -> Plan | None:
     try:
         return Plan(*json.loads((folder / "watchdog.lock").read_bytes()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # Also when another release wrote it.
         return None
 
 

@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand
 from project.dev.database import Credentials
 from project.dev.demo import SLUG, ensure_demo
 from project.server import PortTaken, open_socket, serve
-from tenants.management.output import fail, print_json
+from tenants.management.output import fail, print_json, run
 from tenants.models import User
+from tenants.rollout import migrate_tenants
 
 ADMIN_USER = "admin"
 
@@ -41,7 +42,9 @@ class Command(BaseCommand):
             fail(str(error))
         credentials = Credentials(settings.TENANTRY.data_dir)
         call_command("migrate", verbosity=0)
-        call_command("migrate_tenants", stdout=self.stderr)
+        for outcome in run(migrate_tenants()):
+            if outcome.error:
+                self.stderr.write(f"warning: {outcome.slug} was not migrated: {outcome.error}")
         password = _ensure_admin(credentials)
         api_key = None if options["no_demo"] else ensure_demo(credentials)
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"

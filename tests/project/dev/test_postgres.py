@@ -335,6 +335,7 @@ def test_processes_that_start_at_once_share_one_server(
 
 
 @needs_linux
+@pytest.mark.slow
 def test_starting_while_the_server_is_stopping(folder: Path, own: Callable[..., Owner]) -> None:
     """Some leave properly and some without a word; whoever starts then gets a working server."""
     script = """
@@ -420,6 +421,7 @@ def test_a_killed_postmaster_is_replaced_under_a_living_owner(folder: Path) -> N
 
 
 @needs_linux
+@pytest.mark.slow
 def test_no_second_server_beside_a_backend_that_outlived_its_postmaster(folder: Path) -> None:
     """It still writes into the shared memory and the files, so replacing must wait for its end."""
     with embedded(folder) as server:
@@ -462,6 +464,7 @@ def test_after_the_watchdog_is_killed_any_start_recovers(
 
 
 @needs_linux
+@pytest.mark.slow
 def test_an_orphaned_postmaster_has_ended_before_the_next_one_starts(folder: Path) -> None:
     """Stopped for a while, it outlives its watchdog as it would on macOS."""
     with embedded(folder) as server:
@@ -477,6 +480,7 @@ def test_an_orphaned_postmaster_has_ended_before_the_next_one_starts(folder: Pat
 
 
 @needs_linux
+@pytest.mark.slow
 def test_a_killed_initdb_leaves_nothing_half_made(
     new_folder: Path, own: Callable[..., Owner]
 ) -> None:
@@ -537,6 +541,7 @@ def test_a_reused_pid_does_not_keep_the_server_from_starting(
 
 
 @needs_linux
+@pytest.mark.slow
 def test_a_long_or_odd_path_gets_a_short_private_socket_folder(new_folder: Path) -> None:
     deep = new_folder / ("d" * 60) / "it's, odd"
     server = embedded(deep)
@@ -562,6 +567,7 @@ def test_a_long_or_odd_path_gets_a_short_private_socket_folder(new_folder: Path)
 
 @needs_root
 @needs_linux
+@pytest.mark.slow
 def test_root_serves_a_folder_and_binaries_that_the_account_cannot_reach(
     tmp_path: Path, system_folder: Path
 ) -> None:

@@ -1,0 +1,187 @@
+"""Round trips to the database, counted by a proxy: what each endpoint may cost, begin and commit
+included, once statements are prepared. They cost more than anything else that a request does."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from conversations.module import module
+from tenants.apps import get_settings
+from tenants.db import unit_of_work
+from tenants.db.engine import create_runtime_engine
+from tenants.directory import Directory, get_directory, set_directory
+from tenants.modules import list_operations
+
+READ, APPEND = 3, 4  # Nothing that is called often may cost more.
+CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"}}
+MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
+NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
+ONE = "/conversations/{conversation_id}"
+# BEGIN with role and path is one, COMMIT is one, each statement is one.
+BUDGETS = {
+    # It inserts, appends and reads what it has made.
+    ("POST", "/conversations"): (5, {"messages": [MESSAGE]}),
+    ("GET", "/conversations"): (READ, None),
+    ("GET", ONE): (READ, None),
+    ("PATCH", ONE): (3, {"title": "Weather"}),
+    ("POST", f"{ONE}/archive"): (3, None),
+    ("DELETE", ONE): (3, None),
+    ("POST", f"{ONE}/messages"): (3, NEXT),
+    ("GET", f"{ONE}/messages"): (READ, None),
+    ("GET", f"{ONE}/messages/{{message_id}}"): (READ, None),
+    ("GET", f"{ONE}/tool-calls"): (READ, None),
+    # It looks at the call first, so that a repeated report gets the same answer.
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
+}
+
+
+class CountingProxy:
+    """Passes the protocol on to the server of a URL, and counts what makes the client wait.
+
+    url: the same login and database, through the proxy. round_trips: since it was last set.
+    Source: PostgreSQL manual, "Frontend/Backend Protocol", "Message Formats".
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        parts = make_url(url)
+        socket = f".s.PGSQL.{parts.query['port']}"
+        self._server_path = Path(str(parts.query["host"])) / socket
+        self._own_path = folder / socket
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.url = parts.update_query_dict({"host": str(folder)}).render_as_string(False)
+        self.round_trips = 0
+
+    async def __aenter__(self) -> "CountingProxy":
+        self._server = await asyncio.start_unix_server(self._serve, self._own_path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, client, answers) -> None:
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with contextlib.suppress(asyncio.CancelledError, asyncio.IncompleteReadError):
+            server, requests = await asyncio.open_unix_connection(self._server_path)
+            carrying = asyncio.create_task(self._carry_answers(server, answers))
+            try:
+                await self._carry_requests(client, requests)
+            finally:
+                carrying.cancel()
+                for writer in (requests, answers):
+                    writer.close()
+
+    async def _carry_requests(self, client, requests) -> None:
+        # The first message has no type, only a length, which counts itself.
+        length = await client.readexactly(4)
+        requests.write(length + await client.readexactly(int.from_bytes(length) - 4))
+        while True:
+            head = await client.readexactly(5)
+            body = await client.readexactly(int.from_bytes(head[1:]) - 4)
+            # Query, Sync and Flush: after each of them the client waits for the server.
+            self.round_trips += head[:1] in b"QSH"
+            requests.write(head + body)
+
+    @staticmethod
+    async def _carry_answers(server, answers) -> None:
+        while data := await server.read(65536):
+            answers.write(data)
+        answers.close()  # The client that is closing waits for this.
+
+
+@contextlib.asynccontextmanager
+async def open_proxy(url):
+    with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
+        async with CountingProxy(url, Path(folder)) as proxy:
+            yield proxy
+
+
+@pytest.fixture
+async def tenants_proxy(application, monkeypatch):
+    """Stands before the tenants' database; one connection, so that its statements are prepared."""
+    settings = get_settings()
+    async with open_proxy(settings.runtime_url.get_secret_value()) as proxy:
+        changes = {"runtime_url": SecretStr(proxy.url), "pool_size": 1}
+        engine = create_runtime_engine(settings.model_copy(update=changes))
+        monkeypatch.setattr(unit_of_work, "get_engine", lambda _database: engine)
+        yield proxy
+        await engine.dispose()
+
+
+@pytest.fixture
+async def registry_proxy(application):
+    """Stands before the registry, with a directory that asks it for nothing but what it must."""
+    settings, original = get_settings(), get_directory()
+    async with open_proxy(settings.registry_url.get_secret_value()) as proxy:
+        changes = {
+            "registry_url": SecretStr(proxy.url),
+            "registry_poll_interval_seconds": 3600.0,
+            "registry_trust_seconds": 3600.0,
+        }
+        directory = Directory(settings.model_copy(update=changes))
+        await directory.start()
+        set_directory(directory)
+        yield proxy
+        set_directory(original)
+        await directory.stop()
+
+
+async def make_path(api: httpx.AsyncClient, template: str) -> str:
+    """The template with the ids of a new conversation, its message and its open tool call."""
+    answer = await api.post("/conversations", json={"messages": [MESSAGE]})
+    conversation = answer.json()
+    (message,) = conversation["messages"]
+    return template.format(
+        conversation_id=conversation["id"], message_id=message["id"], call_id=CALL["call_id"]
+    )
+
+
+async def count(api, proxy, method, template) -> int:
+    path, (_, body) = await make_path(api, template), BUDGETS[method, template]
+    proxy.round_trips = 0
+    answer = await api.request(method, path, json=body)
+    assert answer.is_success, answer.text
+    return proxy.round_trips
+
+
+def test_every_endpoint_has_a_budget():
+    operations = list_operations(module.router)
+    routes = Counter((method, path) for path, each in operations for method in each.methods)
+    assert set(routes) == set(BUDGETS)
+
+
+@pytest.mark.parametrize(("method", "template"), BUDGETS)
+async def test_an_endpoint_costs_its_budget(api, tenants_proxy, method, template):
+    await count(api, tenants_proxy, method, template)  # Prepares the statements.
+
+    assert await count(api, tenants_proxy, method, template) == BUDGETS[method, template][0]
+
+
+def test_reads_cost_three_and_appends_four_at_the_most():
+    for (method, path), (budget, _) in BUDGETS.items():
+        if method == "GET":
+            assert budget <= READ
+        elif path.endswith(("/messages", "/result")):
+            assert budget <= APPEND
+
+
+async def test_a_key_that_is_known_costs_no_round_trip(api, registry_proxy, tenants_proxy):
+    path = await make_path(api, "/conversations/{conversation_id}/messages")
+    asked = registry_proxy.round_trips
+    assert asked > 0  # The proxy is in the way: the key had to be looked up.
+
+    for _ in range(3):
+        assert (await api.get(path)).status_code == 200
+
+    assert registry_proxy.round_trips == asked
