@@ -202,11 +202,13 @@ async def cut_when_it_waits(tenant):
     async with owner_connection() as holder:
         await holder.execute(text(f'LOCK TABLE "{tenant.ref.schema}".fleet_things IN SHARE MODE'))
         waiting = text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            # Not pg_stat_activity, of which a transaction sees the same picture to its end.
+            "SELECT pg_terminate_backend(pid) FROM pg_locks "
+            "WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
         )
-        while not list(await holder.execute(waiting)):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not list(await holder.execute(waiting)):
+                await asyncio.sleep(0.01)
         await holder.rollback()
 
 
