@@ -115,7 +115,7 @@ def answer_error(request: HttpRequest, error: Exception | type[Exception]) -> Ht
         log.error(
             "request.failed",
             code=known.code,
-            reason=repr(error.__cause__ or error),
+            reason=str(error.__cause__ or error) or repr(error),
             exc_info=error if known.status == 500 else None,
         )
     body, headers = render_problem(known, getattr(request, "request_id", ""))

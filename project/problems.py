@@ -35,7 +35,7 @@ def render_problem(error: ApplicationError, request_id: str) -> tuple[bytes, dic
         "title": _TITLES.get(error.status, "Error"),
         "status": error.status,
         "code": error.code,
-        "detail": str(error),
+        "detail": error.detail,
         "request_id": request_id,
     }
     if isinstance(error, InvalidInput) and error.errors:

@@ -23,6 +23,11 @@ class ApplicationError(Exception):
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)
 
+    @property
+    def detail(self) -> str:
+        """What the caller is told."""
+        return str(self.args[0])
+
 
 # What a caller sent.
 
@@ -173,6 +178,21 @@ class ConfirmationMismatch(InvalidInput):
 
 
 # What the database does.
+
+
+class DatabaseDefect(ApplicationError):
+    """A database error that no caller caused: a defect of ours, answered with 500.
+
+    reason: for the log alone, what the server's primary message says; never its DETAIL, which
+    holds rows, and with them what users wrote.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
 
 
 class DatabaseUnavailable(ApplicationError):

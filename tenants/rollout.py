@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import errors
+from tenants.db.unit_of_work import describe_error
 from tenants.lifecycle import owner_connection
 from tenants.models import Tenant, TenantStatus
 from tenants.modules import get_module, with_required
@@ -72,7 +73,7 @@ async def _migrate(
         # know that this one was cut.
         await connection.invalidate()
         await connection.rollback()
-        reason = str(error) or repr(error)
+        reason = describe_error(error)
         log.error("tenant.migration_failed", tenant=tenant.slug, reason=reason)
         return Outcome(tenant.slug, error=reason)
     return Outcome(tenant.slug, revisions)

@@ -98,11 +98,16 @@ async def _unit_of_work(
             transaction.discard()
             raise
         finally:
-            if session.in_transaction():
-                await session.close()
-            await transaction.close()
+            try:
+                if session.in_transaction():
+                    await session.close()
+            finally:
+                await transaction.close()
     except (exc.SQLAlchemyError, asyncpg.PostgresError, OSError) as error:
         translated = _translate(error, in_doubt=committing and not read_only)
+        if isinstance(translated, errors.DatabaseDefect):
+            # Without its cause, whose text ends up in the log.
+            raise translated.with_traceback(error.__traceback__) from None
         if translated is None:
             raise
         raise translated from error
@@ -140,7 +145,15 @@ def _translate(error: BaseException, *, in_doubt: bool) -> errors.ApplicationErr
         return errors.CommitInDoubt() if in_doubt and not unsent else errors.ConnectionLost()
     if sqlstate[:2] in _UNAVAILABLE_CLASSES:
         return errors.DatabaseUnavailable()
-    return None
+    return errors.DatabaseDefect(describe_error(error))
+
+
+def describe_error(error: BaseException) -> str:
+    """A database error without its DETAIL and its statement, which may hold what users wrote."""
+    original = error.orig.__cause__ if isinstance(error, exc.DBAPIError) and error.orig else error
+    if isinstance(original, asyncpg.PostgresError):
+        return f"{type(original).__name__} {original.sqlstate}: {original.args[0]}"
+    return str(error) or repr(error)
 
 
 def get_pool_state(database: str = "default") -> PoolState:
