@@ -38,7 +38,7 @@ class KeyAuth:
     """Lets in a valid API key whose tenant has the module, and that has the scope.
 
     scope: what the key must have; None means `read` for safe methods and `write` for others.
-    Raises Unauthenticated (401), ScopeMissing, TenantSuspended, TenantDeleting (403) and
+    Raises Unauthenticated (401), TenantSuspended, TenantDeleting, ScopeMissing (403) and
     ModuleNotEnabled (404), in this order.
     """
 

@@ -80,14 +80,10 @@ class Directory:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._engine: AsyncEngine = create_engine(
-            settings.registry_url.get_secret_value(),
-            settings,
-            pool_size=2,
-            max_overflow=0,
-            pool_timeout=settings.pool_timeout_seconds,
-            isolation_level="AUTOCOMMIT",
-        )
+        # The poll has a connection of its own: however many strangers ask for what isn't there,
+        # a process goes on hearing of changes.
+        self._engine = _create_registry_engine(settings, connections=2)
+        self._poll_engine = _create_registry_engine(settings, connections=1)
         self._keys: dict[str, KeyEntry] = {}
         self._hosts: dict[str, TenantEntry] = {}
         self._last_used: dict[str, datetime] = {}
@@ -115,6 +111,7 @@ class Directory:
         with contextlib.suppress(DatabaseUnavailable):
             await self._write_last_used()
         await self._engine.dispose()
+        await self._poll_engine.dispose()
 
     async def find_key(self, public_id: str) -> KeyEntry | None:
         """The key with this public id, or None. Raises DatabaseUnavailable (503)."""
@@ -176,7 +173,7 @@ class Directory:
 
     async def _poll(self) -> None:
         sent_at = time.monotonic()
-        row = await self._fetch(_VERSION)
+        row = await self._fetch(_VERSION, self._poll_engine)
         if row is None:  # Without it no change would ever be noticed.
             raise DatabaseUnavailable("The registry is not available: its version row is missing.")
         if row.version != self._version:
@@ -197,21 +194,41 @@ class Directory:
                     await self._write_last_used()
             except DatabaseUnavailable as error:
                 log.warning("registry.unavailable", reason=repr(error.__cause__))
+            except Exception:  # Whatever it is, a process that stops polling would serve 503.
+                log.exception("registry.poll_failed")
 
     async def _write_last_used(self) -> None:
         used, self._last_used = self._last_used, {}
-        if used:
+        if not used:
+            return
+        try:
             await self._fetch(_TOUCH_KEYS, public_ids=list(used), used_at=list(used.values()))
+        except DatabaseUnavailable:
+            self._last_used = used | self._last_used  # For the next time.
+            raise
 
-    async def _fetch(self, statement: Any, **parameters: Any) -> Any:
+    async def _fetch(
+        self, statement: Any, engine: AsyncEngine | None = None, **parameters: Any
+    ) -> Any:
         """The first row or None, within the time for which an old answer would be trusted."""
         try:
             async with asyncio.timeout(self._settings.registry_trust_seconds):
-                async with self._engine.connect() as connection:
+                async with (engine or self._engine).connect() as connection:
                     result = await connection.execute(statement, parameters)
                     return result.first() if result.returns_rows else None
         except (SQLAlchemyError, OSError) as error:  # A timeout is an OSError.
             raise DatabaseUnavailable("The registry is not available. Try again.") from error
+
+
+def _create_registry_engine(settings: EngineSettings, connections: int) -> AsyncEngine:
+    return create_engine(
+        settings.registry_url.get_secret_value(),
+        settings,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_seconds,
+        isolation_level="AUTOCOMMIT",
+    )
 
 
 def _tenant_entry(row: Any) -> TenantEntry:

@@ -114,6 +114,9 @@ async def find_problems(settings: EngineSettings) -> list[str]:
             }.items()
             if row[column]
         ]
+        may_create = "SELECT has_database_privilege(current_database(), 'CREATE')"
+        if not row["rolsuper"] and await runtime.fetchval(may_create):
+            found.append("may create schemas in the database")
         found += await _membership_problems(runtime, version, inherits=row["rolinherit"])
         found += await _object_problems(runtime)
         return [f"the runtime login {row['rolname']} {problem}" for problem in found]

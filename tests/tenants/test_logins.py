@@ -132,6 +132,14 @@ class TestFindProblems:
             f"the runtime login {login} has rights of its own on table {tenant.ref.schema}.messages"
         ]
 
+    async def test_a_login_that_may_create_schemas_is_reported(self, login, superuser):
+        await superuser.execute(f"GRANT CREATE ON DATABASE tenantry TO {login}")
+        try:
+            expected = f"the runtime login {login} may create schemas in the database"
+            assert expected in await find(login)
+        finally:
+            await superuser.execute(f"REVOKE CREATE ON DATABASE tenantry FROM {login}")
+
     async def test_the_other_logins_in_its_place_are_refused(self, application):
         settings = get_settings()
         for name in ("registry_url", "owner_url"):
