@@ -66,6 +66,7 @@ class Conversation(Base):
         CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
         Index("conversations_last_activity_at_idx", "last_activity_at", "id"),
         Index("conversations_user_id_idx", "user_id", "last_activity_at", "id"),
+        Index("conversations_agent_id_idx", "agent_id", "last_activity_at", "id"),
         Index(
             "conversations_metadata_idx",
             "metadata",

@@ -69,7 +69,7 @@ CallId = Annotated[str, Field(pattern=r"^[!-.0-~]{1,255}$", examples=["call_8Zt1
 class Input(BaseModel):
     """What a client sends: nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class NewToolCall(Input):
@@ -204,7 +204,10 @@ class CallResult(Input):
     output: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
         Field(default=None, examples=["12 °C, light rain"])
     )
-    error: Annotated[str, Field(min_length=1, max_length=10_000)] | None = None
+    error: (
+        Annotated[str, Field(min_length=1, max_length=min(10_000, _settings.max_text_characters))]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "CallResult":

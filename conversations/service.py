@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from conversations import errors, repository, schemas
+from conversations.models import OPEN_CALL_STATUSES
 from conversations.schemas import CALL_PREFIX, CONVERSATION_PREFIX, MESSAGE_PREFIX
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
@@ -178,6 +179,8 @@ async def report_result(
     if call["output_message_id"] is not None:
         if kept_output == (message["text"], message["content"]) and call["error"] == result.error:
             return call
+        raise errors.ToolCallCompleted
+    if call["status"] not in OPEN_CALL_STATUSES:  # Ended otherwise, without an output.
         raise errors.ToolCallCompleted
     answer["status"] = "succeeded" if result.error is None else "failed"
     answer["error"] = result.error

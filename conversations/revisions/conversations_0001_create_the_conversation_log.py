@@ -75,6 +75,12 @@ def upgrade() -> None:
         postgresql_ops={"metadata": "jsonb_path_ops"},
     )
     op.create_index(
+        "conversations_agent_id_idx",
+        "conversations",
+        ["agent_id", "last_activity_at", "id"],
+        unique=False,
+    )
+    op.create_index(
         "conversations_user_id_idx",
         "conversations",
         ["user_id", "last_activity_at", "id"],
