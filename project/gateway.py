@@ -66,6 +66,11 @@ class Gateway:
         except errors.ApplicationError as error:
             if not status:
                 await _send_problem(error, request_id, send_with_id)
+        except Exception as error:
+            log.error("request.failed", reason=repr(error), exc_info=error)
+            if status:
+                raise  # The answer has begun; the server can only cut it off.
+            await _send_problem(errors.ApplicationError(), request_id, send_with_id)
         finally:
             log.info(
                 "request",

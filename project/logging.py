@@ -1,7 +1,7 @@
 """Structured logs on standard error: JSON lines in production, readable ones in development.
 
 Ours and the libraries' records take the same way. No record holds a secret or the content of a
-message: access lines name the route, not the query, and anything shaped like an API key is
+message: access lines name the path, not the query, and anything shaped like an API key is
 blotted out, whoever logged it.
 """
 

@@ -83,6 +83,13 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def worker_count(value: str) -> int:
+    """An argument that counts processes. Raises ValueError for less than one."""
+    if (count := int(value)) < 1:
+        raise ValueError(value)
+    return count
+
+
 def serve(
     listener: socket.socket,
     settings: Settings,
@@ -159,6 +166,9 @@ class _Supervisor:
                 elif self._stop_signal is None:
                     time.sleep(_RESPAWN_DELAY_SECONDS)
                     self._workers.append(self._spawn())
+                    # A signal during these two lines has not reached the newcomer.
+                    if self._stop_signal is not None:
+                        self._stop(self._stop_signal, None)
         return code
 
     def _spawn(self) -> multiprocessing.process.BaseProcess:

@@ -73,7 +73,8 @@ def ensure_database(
             for login in LOGINS:
                 url = server.dsn(f"tenantry_{login}", known[login], DATABASE)
                 os.environ[f"{ENV_PREFIX}{login.upper()}_URL"] = url
-            os.environ.setdefault(f"{ENV_PREFIX}SECRET_KEY", known["secret_key"])
+            if not _Environment().secret_key:
+                os.environ[f"{ENV_PREFIX}SECRET_KEY"] = known["secret_key"]
             if prepare is not None and "prepared" not in known:
                 prepare()
                 credentials.write(prepared="yes")
@@ -82,14 +83,18 @@ def ensure_database(
         server.stop()
 
 
-def _database_is_named() -> bool:
-    class Urls(BaseSettings):
-        model_config = EmbeddedSettings.model_config
-        registry_url: str | None = None
-        runtime_url: str | None = None
-        owner_url: str | None = None
+class _Environment(BaseSettings):
+    """What the environment or a `.env` file may name already."""
 
-    return any(Urls().model_dump().values())
+    model_config = EmbeddedSettings.model_config
+    registry_url: str | None = None
+    runtime_url: str | None = None
+    owner_url: str | None = None
+    secret_key: str | None = None
+
+
+def _database_is_named() -> bool:
+    return any(_Environment().model_dump(exclude={"secret_key"}).values())
 
 
 def _make_logins(superuser_url: str, credentials: Credentials) -> None:

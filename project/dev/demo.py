@@ -1,14 +1,12 @@
 """A demo tenant with a short conversation, so that the first request has something to show."""
 
-from asgiref.sync import async_to_sync
-
 from conversations import service
 from conversations.schemas import NewConversation, NewMessage, NewToolCall
 from project.dev.database import Credentials
 from tenants import lifecycle
-from tenants.db.engine import dispose_engines
 from tenants.db.unit_of_work import write_session
 from tenants.keys import find_public_id
+from tenants.management.output import run
 from tenants.models import ApiKey, Tenant
 
 SLUG = "demo"
@@ -54,21 +52,19 @@ def ensure_demo(credentials: Credentials) -> str:
     valid = ApiKey.objects.filter(
         public_id=find_public_id(key) or "", revoked_at=None, tenant__slug=SLUG
     ).exists()
-    if valid:
-        return key
-    if Tenant.objects.filter(slug=SLUG, status="active").exists():
-        key = async_to_sync(lifecycle.issue_key)(SLUG, "Demo key").text
-    else:
-        key = async_to_sync(_create)()
-    credentials.write(demo_api_key=key)
+    if not valid:
+        if Tenant.objects.filter(slug=SLUG).exclude(status="provisioning").exists():
+            key = run(lifecycle.issue_key(SLUG, "Demo key")).text
+        else:
+            key = run(lifecycle.create_tenant(SLUG, "Demo"))[1].text
+        credentials.write(demo_api_key=key)
+    if "demo_conversation" not in credentials.read():
+        run(_start_conversation())
+        credentials.write(demo_conversation="started")
     return key
 
 
-async def _create() -> str:
-    tenant, key = await lifecycle.create_tenant(SLUG, "Demo")
-    try:
-        async with write_session(tenant.ref) as session:
-            await service.start_conversation(session, _CONVERSATION)
-    finally:
-        await dispose_engines()
-    return key.text
+async def _start_conversation() -> None:
+    tenant = await lifecycle.get_tenant(SLUG)
+    async with write_session(tenant.ref) as session:
+        await service.start_conversation(session, _CONVERSATION)

@@ -567,3 +567,16 @@ async def test_a_service_whose_connections_are_all_at_work_is_ready(application,
         engine.configure(settings)
 
     assert (status, content["pool"]) == (200, {"size": 1, "in_use": 1, "waiting": 0})
+
+
+async def test_what_nobody_foresaw_is_a_problem_document_too(client, monkeypatch):
+    async def fail(_host):
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(get_directory(), "find_host", fail)
+
+    answer = await client.get("/api/v1/conversations", headers={"Host": "x.example.com"})
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+    assert "unforeseen" not in answer.text

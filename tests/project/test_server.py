@@ -502,3 +502,12 @@ async def test_a_runtime_login_that_may_do_too_much_is_refused():
     assert result.returncode == 3
     assert "Traceback" not in result.stderr
     assert "runtime login" in result.stderr
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+async def test_a_number_of_workers_that_cannot_serve_is_one_clear_line(count):
+    result = await asyncio.to_thread(run_command, "serve", "--workers", count)
+
+    assert result.returncode == 2
+    assert "--workers: invalid" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from project.dev.database import Credentials
 from project.dev.demo import SLUG, ensure_demo
-from project.server import PortTaken, open_socket, serve
+from project.server import PortTaken, open_socket, serve, worker_count
 from tenants.management.output import fail, print_json, run
 from tenants.models import User
 from tenants.rollout import migrate_tenants
@@ -30,7 +30,7 @@ class Command(BaseCommand):
             "--data-dir", help="folder of the embedded PostgreSQL; .tenantry if not given"
         )
         parser.add_argument("--no-demo", action="store_true", help="without the demo tenant")
-        parser.add_argument("--workers", type=int, default=1, help="number of processes")
+        parser.add_argument("--workers", type=worker_count, default=1, help="number of processes")
         parser.add_argument(
             "--json", action="store_true", help="print one line of JSON once it serves"
         )
