@@ -426,6 +426,7 @@ def assert_one_clear_line(result, code):
     return lines[0]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_one_clear_line_and_leaves_no_database_behind():
     with data_folder() as data_dir, socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -628,6 +628,7 @@ def drop_database(name, *more_roles):
 
 
 class TestAlembic:
+    @pytest.mark.slow
     async def test_a_tenant_goes_down_and_up_alone_and_its_stamps_with_it(self, make_tenant):
         tenant, other = await make_tenant(["conversations"]), await make_tenant(["conversations"])
 

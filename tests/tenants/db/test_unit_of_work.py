@@ -507,6 +507,7 @@ async def relay(configure):
         await configure()
 
 
+@pytest.mark.slow
 async def test_a_network_that_goes_silent_in_mid_query_is_given_up_in_time(anyone, relay):
     async def ask_in_vain(session):
         await session.scalar(BACKEND)
@@ -524,6 +525,7 @@ async def test_a_network_that_goes_silent_in_mid_query_is_given_up_in_time(anyon
     assert await bodies(anyone) == [anyone.slug]
 
 
+@pytest.mark.slow
 async def test_a_network_that_goes_silent_in_mid_commit_leaves_it_in_doubt(tenant, relay):
     async def write_and_freeze(session):
         await add_note(session, "perhaps")
