@@ -2,9 +2,9 @@
 
 A normal user's server keeps all in its folder. Under root the server runs as an unprivileged
 account (PostgreSQL refuses root): the owner of existing data, else `postgres`, else `nobody`. Where
-that account cannot enter the folder, say a clone in /root, data and socket live in SYSTEM_FOLDER
-under a name made from the folder's path, and binaries it cannot run are copied there. Folders that
-were there before are never given another mode or owner.
+that account cannot enter the folder, say a clone in the home of root, data and socket live in
+SYSTEM_FOLDER under a name made from the folder's path, and binaries it cannot run are copied there.
+Folders that were there before are never given another mode or owner.
 """
 
 from __future__ import annotations

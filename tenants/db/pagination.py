@@ -21,7 +21,6 @@ from tenants.errors import InvalidCursor
 from tenants.tenant import TenantRef
 
 ItemT = TypeVar("ItemT")
-MAX_LIMIT = 100
 
 
 class Page(TypedDict, Generic[ItemT]):

@@ -124,7 +124,7 @@ async def _open_transaction(tenant: TenantRef, *, read_only: bool) -> ScopedTran
 
 
 def _translate(error: BaseException, *, in_doubt: bool) -> errors.ApplicationError | None:
-    """The application's error for what the database reported, or None for a defect of ours."""
+    """The application's error for what the database reported, or None if it reported nothing."""
     if isinstance(error, exc.TimeoutError):
         return errors.PoolExhausted()
     if not isinstance(error, exc.DBAPIError):
