@@ -20,7 +20,7 @@ from sqlalchemy import Column, Table, Text, Uuid, text
 from project.dev.settings import ROOT
 from tenants import lifecycle, modules, revisions
 from tenants.db.base import create_metadata
-from tenants.lifecycle import owner_connection
+from tenants.lifecycle import onboarding, owner_connection
 from tenants.management.output import CONFLICT, FAILED, MISSING, USAGE
 from tenants.models import ApiKey, Tenant
 from tenants.modules import get_modules
@@ -398,7 +398,7 @@ def load(tmp_path, monkeypatch):
             key = Column("id", Uuid, primary_key=True)
             Table(table, metadata, key, *(Column(name, Text) for name in names))
         loaded = (*real, make_module(tmp_path, "made", metadata=metadata))
-        for importer in (modules, revisions, lifecycle):
+        for importer in (modules, revisions, onboarding):
             monkeypatch.setattr(importer, "get_modules", lambda: loaded)
         return loaded[-1]
 

@@ -11,24 +11,25 @@ import pytest
 from sqlalchemy import text
 
 from tenants import errors, lifecycle, schemas
-from tenants.lifecycle import owner_connection
+from tenants.lifecycle import onboarding, owner_connection, switching
 from tenants.models import ApiKey, Domain, Membership, Tenant, TenantStatus, User
+from tenants.names import validate_slug
 from tenants.testing import connect
 from tests.sample.module import hook_calls
 
 # Where a creation can be cut off: the function that comes next, in order.
 CREATION_STEPS = [
-    "tenants.lifecycle.ensure_stamps_table",
-    "tenants.lifecycle._register",
+    "tenants.lifecycle.onboarding.ensure_stamps_table",
+    "tenants.lifecycle.onboarding._register",
     "tenants.schemas.create_schema",
-    "tenants.lifecycle.migrate_schema",
-    "tenants.lifecycle._run_hooks",
-    "tenants.lifecycle._activate",
+    "tenants.lifecycle.onboarding.migrate_schema",
+    "tenants.lifecycle.onboarding.run_hooks",
+    "tenants.lifecycle.onboarding._activate",
 ]
 # Of these, the ones that hold the slug.
 LOCKED_STEPS = CREATION_STEPS[1:4]
 ERASURE_STEPS = [
-    "tenants.lifecycle._run_hooks",
+    "tenants.lifecycle.erasure.run_hooks",
     "tenants.schemas.drop_schema",
     "tenants.models.Tenant.delete",
 ]
@@ -255,7 +256,7 @@ class TestCreate:
 
     @pytest.mark.parametrize("slug", ["abc", "a" * 40, "007", "a-b-c", "pgx", "apis"])
     async def test_a_good_slug_is_accepted(self, slug):
-        assert lifecycle.validate_slug(slug) == slug
+        assert validate_slug(slug) == slug
 
     @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "two\nlines", "bell\a", "nul\0"])
     async def test_a_bad_name_is_refused(self, application, slug, name):
@@ -286,10 +287,12 @@ class TestCreate:
         self, application, slug, monkeypatch
     ):
         activating, migrating = Stall(), Stall()
-        monkeypatch.setattr(lifecycle, "_activate", activating.before(lifecycle._activate))
+        monkeypatch.setattr(onboarding, "_activate", activating.before(onboarding._activate))
         winner = asyncio.create_task(lifecycle.create_tenant(slug, "Winner", ["sample"]))
         await activating.reached.wait()
-        monkeypatch.setattr(lifecycle, "migrate_schema", migrating.before(lifecycle.migrate_schema))
+        monkeypatch.setattr(
+            onboarding, "migrate_schema", migrating.before(onboarding.migrate_schema)
+        )
         loser = asyncio.create_task(lifecycle.create_tenant(slug, "Loser", ["conversations"]))
         await migrating.reached.wait()
 
@@ -334,14 +337,14 @@ class TestCreate:
     async def test_a_creation_that_fails_before_its_commit_leaves_no_schema_and_no_role(
         self, application, slug, monkeypatch
     ):
-        migrate = lifecycle.migrate_schema
+        migrate = onboarding.migrate_schema
 
         async def migrate_and_crash(*args):
             await migrate(*args)
             raise Crash
 
         with monkeypatch.context() as patch:
-            patch.setattr(lifecycle, "migrate_schema", migrate_and_crash)
+            patch.setattr(onboarding, "migrate_schema", migrate_and_crash)
             with pytest.raises(Crash):
                 await lifecycle.create_tenant(slug, "Cut off")
         assert await count_traces(await get_row(slug)) == 0
@@ -354,7 +357,7 @@ class TestCreate:
             raise Crash
 
         with monkeypatch.context() as patch:
-            patch.setattr(lifecycle, "_add_key", crash)
+            patch.setattr(onboarding, "add_key", crash)
             with pytest.raises(Crash):
                 await lifecycle.create_tenant(slug, "Cut off")
         await assert_invisible(application, slug)
@@ -364,7 +367,9 @@ class TestCreate:
 
     async def test_a_repetition_may_ask_for_other_modules(self, application, slug, monkeypatch):
         task = await stop_at(
-            monkeypatch, "tenants.lifecycle._activate", lifecycle.create_tenant(slug, "Cut off")
+            monkeypatch,
+            "tenants.lifecycle.onboarding._activate",
+            lifecycle.create_tenant(slug, "Cut off"),
         )
         await cancel(task)
 
@@ -380,17 +385,16 @@ class TestCreate:
 
 # Runs one function of the lifecycle and stalls before the named step, for the parent to kill.
 _STALLING = """
-import asyncio, sys
+import asyncio, pkgutil, sys
 import django
 django.setup()
-from tenants import lifecycle, schemas
-from tenants.models import Tenant
+from tenants import lifecycle
 async def stall(*_args):
     print("reached", flush=True)
     await asyncio.sleep(600)
 operation, slug, step = sys.argv[1:]
 owner, _, name = step.rpartition(".")
-setattr({"lifecycle": lifecycle, "schemas": schemas}[owner], name, stall)
+setattr(pkgutil.resolve_name(owner), name, stall)
 if operation == "create":
     asyncio.run(lifecycle.create_tenant(slug, "Killed"))
 else:
@@ -436,7 +440,13 @@ async def create_again(slug):
 class TestKill:
     @pytest.mark.parametrize(
         "step",
-        ["lifecycle.migrate_schema", pytest.param("lifecycle._activate", marks=pytest.mark.slow)],
+        [
+            CREATION_STEPS[3],
+            *(
+                pytest.param(step, marks=pytest.mark.slow)
+                for step in (*CREATION_STEPS[:3], *CREATION_STEPS[4:])
+            ),
+        ],
     )
     async def test_a_process_killed_while_creating_leaves_what_a_repetition_completes(
         self, application, slug, step
@@ -456,7 +466,7 @@ class TestKill:
         tenant = await make_tenant()
         await lifecycle.delete_tenant(tenant.slug)
         process = await asyncio.to_thread(
-            start_process, _STALLING, "erase", tenant.slug, "schemas.drop_schema"
+            start_process, _STALLING, "erase", tenant.slug, "tenants.schemas.drop_schema"
         )
         kill(process)
         assert await count_traces(tenant) > 0
@@ -587,7 +597,9 @@ class TestSuspend:
     ):
         await cancel(
             await stop_at(
-                monkeypatch, "tenants.lifecycle._activate", lifecycle.create_tenant(slug, "Half")
+                monkeypatch,
+                "tenants.lifecycle.onboarding._activate",
+                lifecycle.create_tenant(slug, "Half"),
             )
         )
         deleted = await make_tenant()
@@ -726,7 +738,9 @@ class TestErase:
         self, application, slug, monkeypatch
     ):
         migrating = Stall()
-        monkeypatch.setattr(lifecycle, "migrate_schema", migrating.before(lifecycle.migrate_schema))
+        monkeypatch.setattr(
+            onboarding, "migrate_schema", migrating.before(onboarding.migrate_schema)
+        )
         creation = asyncio.create_task(lifecycle.create_tenant(slug, "Half"))
         await migrating.reached.wait()
         tenant = await get_row(slug)
@@ -797,7 +811,7 @@ class TestHooks:
             raise Crash
 
         with monkeypatch.context() as patch:
-            patch.setattr(lifecycle, "_run_hooks", crash)
+            patch.setattr(switching, "run_hooks", crash)
             with pytest.raises(Crash):
                 await operation(tenant.slug)
         assert ("sample" in (await get_row(tenant.slug)).modules) is before

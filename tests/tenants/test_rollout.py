@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tenants import errors, lifecycle, modules, rollout
-from tenants.lifecycle import owner_connection
+from tenants.lifecycle import onboarding, owner_connection
 from tenants.models import Tenant, TenantStatus
 from tenants.modules import get_modules, order_modules
 from tenants.rollout import Outcome, migrate_tenants
@@ -28,7 +28,7 @@ def load(tmp_path, monkeypatch):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         loaded = order_modules([*real, make_module(folder, "fleet", *upgrades)])
         monkeypatch.setattr(modules, "get_modules", lambda: loaded)
-        monkeypatch.setattr(lifecycle, "get_modules", lambda: loaded)
+        monkeypatch.setattr(onboarding, "get_modules", lambda: loaded)
 
     return load
 
