@@ -3,44 +3,64 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+RUN := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 
 # The type checker reads Django's settings, and these must name a database; none is opened.
 NOWHERE := $(foreach login,REGISTRY RUNTIME OWNER,TENANTRY_$(login)_URL=postgresql://nobody@localhost/none)
 
-.PHONY: run test test-slow lint bench-quick lock clean
+.PHONY: run test test-slow lint bench-quick screenshots lock clean
 
-run: $(VENV)/.installed
+run: $(RUN)
 	@exec $(BIN)/python manage.py dev --port $(PORT)
 
-test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+test: $(DEV)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(VENV)/.installed
+test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow
 
-lint: $(VENV)/.installed
+lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(NOWHERE) $(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench-quick: $(VENV)/.installed
+bench-quick: $(DEV)
 	$(BIN)/python -m benchmarks --quick
 
-# The lock holds every package with its hashes, for all platforms, and no address.
-lock: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+# The pictures of the admin in docs/screenshots/; takes Chromium.
+screenshots: $(DEV)
+	$(BIN)/python -m project.dev.screenshots
 
-$(VENV)/.installed: requirements.lock
+# Two locks, of what it takes to run and of what it takes to work on it; each holds every package
+# with its hashes, for all platforms, and no address.
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
+
+lock: $(DEV)
+	$(BIN)/python -m pip install --quiet uv
+	$(LOCK) --all-extras --output-file requirements-dev.lock
+	$(LOCK) --extra embedded --constraints requirements-dev.lock --output-file requirements.lock
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+
+$(RUN): $(VENV)/.made
+	@echo "Installing into $(VENV) …"
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+$(DEV): $(VENV)/.made
+	@echo "Installing into $(VENV), with what the tests need …"
+	@$(PIP) -r requirements-dev.lock
+	@touch $(RUN) $@
+
+$(VENV)/.made: requirements.lock requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is too old or missing; Tenantry needs Python 3.11 or newer (make PYTHON=…)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 		|| { echo "error: $(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Installing into $(VENV) …"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
 	@touch $@
 
 clean:

@@ -24,6 +24,9 @@ SOURCES = sorted(
     if "__pycache__" not in path.parts
 )
 MAX_LINES = 400
+LOCKS = {"requirements.lock": ["embedded"], "requirements-dev.lock": ["embedded", "dev"]}
+PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*(?:\[[a-z,-]+\])?)==", re.MULTILINE)
+VERSION = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z,-]+\])?==([^ ]+)", re.MULTILINE)
 
 
 def name(path):
@@ -95,7 +98,7 @@ _ENDINGS = {"commit", "rollback", "begin", "begin_transaction", "atomic"}
 
 
 def list_endings(path):
-    """Calls that begin or end a transaction, but for Django's on the registry."""
+    """Calls that begin or end a transaction."""
     return [
         f"{name(path)}:{node.lineno} {node.func.attr}"
         for node in ast.walk(ast.parse(path.read_text()))
@@ -189,26 +192,28 @@ def test_alembics_command_line_knows_every_modules_revisions():
     ]
 
 
-def test_the_lock_names_no_address_and_every_hash():
-    lock = (ROOT / "requirements.lock").read_text()
-    assert not re.search(r"://|--(extra-)?index|--find-links|^-e|@ file", lock, re.MULTILINE)
-    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*(?:\[[a-z,-]+\])?)==", lock, re.MULTILINE)
-    assert len(pinned) > 40
-    for requirement in re.split(r"\n(?=[a-z0-9])", lock):
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_address_and_every_hash(lock):
+    text = (ROOT / lock).read_text()
+    assert not re.search(r"://|--(extra-)?index|--find-links|^-e|@ file", text, re.MULTILINE)
+    assert len(PINNED.findall(text)) > 30
+    for requirement in re.split(r"\n(?=[a-z0-9])", text):
         assert "--hash=sha256:" in requirement, requirement
 
 
-def test_the_lock_pins_everything_that_the_project_asks_for():
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize(("lock", "extras"), LOCKS.items())
+def test_a_lock_pins_everything_that_the_project_asks_for(lock, extras):
+    pinned = {name.partition("[")[0] for name in PINNED.findall((ROOT / lock).read_text())}
     project = PYPROJECT["project"]
-    asked = [
-        requirement
-        for group in (project["dependencies"], *project["optional-dependencies"].values())
-        for requirement in group
-    ]
-    for requirement in asked:
-        bare = re.match(r"[A-Za-z0-9._-]+", requirement).group()
-        assert re.search(rf"^{re.escape(bare)}(\[.*\])?==", lock, re.MULTILINE), bare
+    groups = [project["dependencies"], *(project["optional-dependencies"][e] for e in extras)]
+    asked = {re.match(r"[A-Za-z0-9._-]+", each).group() for group in groups for each in group}
+    assert asked <= pinned
+
+
+def test_what_runs_is_what_was_tested():
+    """The smaller lock pins nothing that the larger one does not pin alike."""
+    run, dev = (set(VERSION.findall((ROOT / lock).read_text())) for lock in LOCKS)
+    assert run < dev
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
@@ -226,9 +231,11 @@ def test_no_file_names_a_place_on_somebodys_machine():
 
 
 def test_every_file_is_text_of_one_kind():
-    """UTF-8, with newlines as Unix has them, and one at the end."""
+    """UTF-8, with newlines as Unix has them, and one at the end; pictures excepted."""
     odd = []
     for path in list_files():
+        if path.suffix == ".png":
+            continue
         content = path.read_bytes()
         if b"\r" in content or (content and not content.endswith(b"\n")):
             odd.append(name(path))
