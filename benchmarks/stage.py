@@ -98,10 +98,12 @@ def _onboard() -> Stage:
 async def _make_tenant() -> Stage:
     from conversations import schemas, service
     from tenants import lifecycle
+    from tenants.actor import acting_command
     from tenants.db.engine import dispose_engines
     from tenants.db.unit_of_work import write_session
 
-    tenant, key = await lifecycle.create_tenant("bench", "Bench")
+    onboarded = await lifecycle.create_tenant("bench", "Bench", by=acting_command())
+    tenant = onboarded.tenant
     logs: dict[str, list[str]] = {name: [] for name in SERVICES}
     try:
         async with write_session(tenant.ref) as session:
@@ -119,7 +121,7 @@ async def _make_tenant() -> Stage:
     finally:
         await dispose_engines()
     runtime_url = os.environ[f"{ENV_PREFIX}RUNTIME_URL"]
-    return Stage(runtime_url, tenant.ref.schema, key.text, page["id"], logs)
+    return Stage(runtime_url, tenant.ref.schema, onboarded.key.text, page["id"], logs)
 
 
 async def count_rows(stage: Stage, service: str) -> tuple[int, int]:

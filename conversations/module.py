@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from conversations import service
 from conversations.models import Base
 from conversations.router import router
 from conversations.settings import ConversationsSettings
@@ -15,4 +16,5 @@ module = Module(
     metadata=Base.metadata,
     revisions=Path(__file__).parent / "revisions",
     settings=ConversationsSettings,
+    usage=service.count_usage,
 )

@@ -221,6 +221,16 @@ async def find_tool_call(
     return _show_placed_call(row), (row.output_text, row.output_content)
 
 
+async def count_usage(session: ReadSession) -> dict[str, int]:
+    """The number of conversations and of their messages, deleted ones excepted."""
+    query = select(
+        func.count().label("conversations"),
+        func.coalesce(func.sum(CONVERSATIONS.c.message_count), 0).label("messages"),
+    ).where(IS_KEPT)
+    row = (await session.execute(query)).one()
+    return {"conversations": row.conversations, "messages": int(row.messages)}
+
+
 async def _raise_unanswerable(
     session: ReadSession, conversation_id: UUID, call_ids: list[str]
 ) -> None:

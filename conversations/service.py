@@ -258,6 +258,11 @@ def _build_batch(new: Sequence[schemas.NewMessage]) -> _Batch:
     return batch
 
 
+async def count_usage(session: ReadSession) -> dict[str, int]:
+    """How many conversations there are, deleted ones excepted, and how many messages in them."""
+    return await repository.count_usage(session)
+
+
 async def _append(
     session: WriteSession, conversation_id: str, batch: _Batch
 ) -> list[schemas.Message]:

@@ -1,12 +1,15 @@
-"""The tenant API: the modules' routes under `/api/v1`, one error handler, one OpenAPI document."""
+"""The two APIs: the modules' routes for tenants under `/api/v1`, and the management API."""
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 import structlog
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.exceptions import TooManyFieldsSent
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -17,7 +20,9 @@ from project.openapi import DocumentedAPI
 from project.parsing import StrictParser
 from project.problems import render_problem
 from tenants import __version__, errors
-from tenants.auth import KeyAuth
+from tenants.admin_api.router import router as management_router
+from tenants.apps import get_settings
+from tenants.auth import KeyAuth, MemberAuth
 from tenants.modules import get_modules
 
 log = structlog.get_logger(__name__)
@@ -25,41 +30,72 @@ log = structlog.get_logger(__name__)
 PREFIX = "v1"
 # Modules that take one of several bodies tag them with these words.
 BODY_TAGS = frozenset({"one", "batch"})
-_DESCRIPTION = """
-Send `Authorization: Bearer <API key>` with every request; the key knows its tenant.
-
+# Requests of the management API that a process answers at once, each with a thread and a
+# connection of its own.
+MANAGEMENT_CONCURRENCY = 8
+_ALL = """
 Lists come in pages: pass `limit` (1 to 100) and, while `has_more`, `next_cursor` as `after`.
 
 Errors are problem details (RFC 9457) with a stable `code`, and the `request_id` that the header
 `X-Request-Id` carries too. Unknown fields and parameters are refused. When a key is repeated in a
 JSON object, its last value counts.
 """
+_TENANT_DESCRIPTION = (
+    """
+Send `Authorization: Bearer <API key>` with every request; the key knows its tenant. A signed-in
+member sends its session's cookie instead, with the tenant's slug in `X-Tenant` where the host
+does not name it, and the value of the cookie `csrftoken` in `X-CSRFToken` with all but GET.
+"""
+    + _ALL
+)
+_MANAGEMENT_DESCRIPTION = (
+    """
+Send `Authorization: Bearer <operator key>`; `manage.py operators create` makes one. A signed-in
+owner or admin of a tenant sends its session's cookie and `X-CSRFToken` instead, and reaches its
+own tenant: what it is, its keys, domains, members and usage.
+"""
+    + _ALL
+)
 
 
 class OrjsonRenderer(BaseRenderer):
     media_type = "application/json"
 
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
-        return orjson.dumps(data)
+        return orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 
-def create_api() -> NinjaAPI:
+def create_tenant_api() -> NinjaAPI:
     """The API with every loaded module mounted."""
+    api = _create_api("Tenantry", _TENANT_DESCRIPTION, "api")
+    for module in get_modules():
+        ways_in = [KeyAuth(module.name), MemberAuth(module.name)]
+        api.add_router(PREFIX, module.router, auth=ways_in, tags=[module.label])
+    return api
+
+
+def create_management_api() -> NinjaAPI:
+    """The API for administrators."""
+    api = _create_api("Tenantry management", _MANAGEMENT_DESCRIPTION, "management")
+    api.add_decorator(in_own_thread())
+    api.add_router(PREFIX, management_router)
+    return api
+
+
+def _create_api(title: str, description: str, namespace: str) -> NinjaAPI:
     api = DocumentedAPI(
-        title="Tenantry",
+        title=title,
         version=__version__,
-        description=_DESCRIPTION,
+        description=description,
         parser=StrictParser(),
         renderer=OrjsonRenderer(),
-        urls_namespace="api",
+        urls_namespace=namespace,
     )
     api.add_decorator(refuse_unknown_parameters)
     api.add_decorator(repeat_once)
     api.add_exception_handler(Exception, answer_error)
     for kind in (HttpError, ValidationError):
         api.add_exception_handler(kind, answer_error)
-    for module in get_modules():
-        api.add_router(PREFIX, module.router, auth=KeyAuth(module.name), tags=[module.label])
     return api
 
 
@@ -105,6 +141,36 @@ def repeat_once(
             return await endpoint(request, *args, **values)
 
     return run
+
+
+def in_own_thread() -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
+    """Give the use of Django's ORM in an endpoint a thread and a connection that end with it.
+
+    A connection that stayed with the process's one thread for such work would go on failing once
+    the server has cut it, and one slow request would hold up all others.
+    """
+    free = asyncio.Semaphore(MANAGEMENT_CONCURRENCY)
+
+    def decorate(endpoint: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @functools.wraps(endpoint)
+        async def run(request: HttpRequest, *args: Any, **values: Any) -> Any:
+            try:
+                async with asyncio.timeout(get_settings().pool_timeout_seconds):
+                    await free.acquire()
+            except TimeoutError:
+                raise errors.PoolExhausted from None
+            try:
+                async with ThreadSensitiveContext():
+                    try:
+                        return await endpoint(request, *args, **values)
+                    finally:
+                        await sync_to_async(connections.close_all)()
+            finally:
+                free.release()
+
+        return run
+
+    return decorate
 
 
 def answer_error(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:

@@ -24,6 +24,7 @@ from tenants.db.engine import dispose_engines  # noqa: E402
 from tenants.directory import Directory, get_directory, set_directory  # noqa: E402
 from tenants.errors import DatabaseUnavailable  # noqa: E402
 from tenants.logins import find_problems  # noqa: E402
+from tenants.running import running  # noqa: E402
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ class Application:
             problems = await find_problems(self.settings)
             if not problems:
                 get_resolver().url_patterns  # noqa: B018  # Loads the modules: clashes show now.
-                directory = Directory(self.settings)
+                directory = Directory(self.settings, on_change=running.check_all)
                 await directory.start()
                 set_directory(directory)
         except DatabaseUnavailable as error:

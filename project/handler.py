@@ -22,6 +22,7 @@ from django.urls import get_resolver
 from project.api import answer_error
 from tenants.directory import TenantEntry
 from tenants.errors import ApplicationError, NotFound
+from tenants.running import running
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,15 +61,34 @@ class LeanHandler:
         request._body = body  # Read already; `request.body` is this.
         request.request_id = scope["request_id"]  # type: ignore[attr-defined]
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
-        async with _CancelledByDisconnect(receive) as watch:
+        request.running = running.enter()  # type: ignore[attr-defined]
+        try:
+            async with _CancelledByDisconnect(receive) as watch:
+                await self._answer(request, send)
+                watch.finished = True
+        finally:
+            running.leave(request.running)  # type: ignore[attr-defined]
+
+    async def _answer(self, request: ASGIRequest, send: Send) -> None:
+        """Respond, or say why the request was ended; raise that if the response had begun."""
+        response = None
+        try:
             response = await self._respond(request)
             await _send_response(response, send)
-            watch.finished = True
+        except asyncio.CancelledError:
+            reason: ApplicationError | None = request.running.ended_by  # type: ignore[attr-defined]
+            task = asyncio.current_task()
+            if reason is None or task is None:
+                raise
+            task.uncancel()
+            if response is not None:
+                raise reason from None
+            await _send_response(answer_error(request, reason), send)
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         try:
-            view, args, values = get_resolver().resolve(request.path_info)
-            response: HttpResponseBase = await view(request, *args, **values)
+            match = request.resolver_match = get_resolver().resolve(request.path_info)
+            response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except Http404:
             return answer_error(request, RouteNotFound())
         except Exception as error:

@@ -11,7 +11,7 @@ from tenants.settings import EngineSettings
 
 class TenantsConfig(AppConfig):
     name = "tenants"
-    verbose_name = "Tenants"
+    verbose_name = "Registry"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

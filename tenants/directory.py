@@ -12,6 +12,7 @@ alive.
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,8 +23,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tenants.apps import get_settings
 from tenants.db.engine import create_engine
 from tenants.errors import DatabaseUnavailable
+from tenants.limits import Limits, merge_limits
 from tenants.settings import EngineSettings
 from tenants.tenant import TenantRef
 
@@ -32,59 +35,85 @@ log = structlog.get_logger(__name__)
 _MAX_ENTRIES = 100_000
 _LAST_USED_FLUSH_SECONDS = 10.0
 
-_TENANT_COLUMNS = "t.id, t.slug, t.status, t.modules, t.database"
+TENANT_COLUMNS = "t.id, t.slug, t.status, t.modules, t.database, t.plan, t.limits"
 _FIND_KEY = text(
-    f"SELECT k.secret_hash, k.scopes, k.expires_at, k.revoked_at, {_TENANT_COLUMNS} "  # noqa: S608
+    f"SELECT k.public_id, k.secret_hash, k.scopes, k.expires_at, k.revoked_at, {TENANT_COLUMNS} "  # noqa: S608
     "FROM tenants_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id "
     "WHERE k.public_id = :public_id"
 )
-# A tenant that is still being made has no host.
+_FIND_OPERATOR = text(
+    "SELECT public_id, name, secret_hash, scopes, expires_at, revoked_at "
+    "FROM tenants_operatorkey WHERE public_id = :public_id"
+)
+# A tenant that is still being made has no host, and a domain counts once it is verified.
 _FIND_SLUG = text(
-    f"SELECT {_TENANT_COLUMNS} FROM tenants_tenant t "  # noqa: S608
+    f"SELECT {TENANT_COLUMNS} FROM tenants_tenant t "  # noqa: S608
     "WHERE t.slug = :slug AND t.status <> 'provisioning'"
 )
 _FIND_DOMAIN = text(
-    f"SELECT {_TENANT_COLUMNS} FROM tenants_domain d JOIN tenants_tenant t "  # noqa: S608
-    "ON t.id = d.tenant_id WHERE d.host = :host AND t.status <> 'provisioning'"
+    f"SELECT {TENANT_COLUMNS} FROM tenants_domain d JOIN tenants_tenant t "  # noqa: S608
+    "ON t.id = d.tenant_id "
+    "WHERE d.host = :host AND d.verified_at IS NOT NULL AND t.status <> 'provisioning'"
 )
 _VERSION = text("SELECT version FROM tenants_registryversion WHERE id = 1")
-_TOUCH_KEYS = text(
-    "UPDATE tenants_apikey k SET last_used_at = u.used_at "
-    "FROM unnest(CAST(:public_ids AS text[]), CAST(:used_at AS timestamptz[])) "
-    "AS u(public_id, used_at) WHERE k.public_id = u.public_id "
+_TOUCH = (
+    "UPDATE {table} k SET last_used_at = u.used_at FROM used u WHERE k.public_id = u.public_id "
     "AND (k.last_used_at IS NULL OR k.last_used_at < u.used_at)"
+)
+_TOUCH_KEYS = text(
+    "WITH used AS (SELECT * FROM "  # noqa: S608
+    "unnest(CAST(:public_ids AS text[]), CAST(:used_at AS timestamptz[])) AS u(public_id, used_at)"
+    f"), of_tenants AS ({_TOUCH.format(table='tenants_apikey')}) "
+    f"{_TOUCH.format(table='tenants_operatorkey')}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TenantEntry:
-    """A tenant and its status, as the registry has them."""
+    """A tenant, its status, and the limits that hold for it."""
 
     ref: TenantRef
     status: str
+    limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyEntry:
-    """An API key that exists; whether it is still valid is for the caller to say."""
+    """A key that exists; whether it is still valid is for the caller to say."""
 
+    public_id: str
     secret_hash: bytes
     scopes: frozenset[str]
     expires_at: datetime | None
     revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantKeyEntry(KeyEntry):
     tenant: TenantEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorEntry(KeyEntry):
+    name: str
 
 
 class Directory:
     """The cache, its poller, and the look-ups behind it. One per process."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(
+        self, settings: EngineSettings, on_change: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """on_change: called after the cache was emptied, since the registry has changed."""
         self._settings = settings
+        self._on_change = on_change
+        self._changes: set[asyncio.Task[None]] = set()
         # The poll has a connection of its own: however many strangers ask for what isn't there,
         # a process goes on hearing of changes.
         self._engine = _create_registry_engine(settings, connections=2)
         self._poll_engine = _create_registry_engine(settings, connections=1)
-        self._keys: dict[str, KeyEntry] = {}
+        self._keys: dict[str, TenantKeyEntry] = {}
+        self._operators: dict[str, OperatorEntry] = {}
         self._hosts: dict[str, TenantEntry] = {}
         self._last_used: dict[str, datetime] = {}
         self._version: int | None = None
@@ -113,23 +142,30 @@ class Directory:
         await self._engine.dispose()
         await self._poll_engine.dispose()
 
-    async def find_key(self, public_id: str) -> KeyEntry | None:
-        """The key with this public id, or None. Raises DatabaseUnavailable (503)."""
+    async def find_key(self, public_id: str) -> TenantKeyEntry | None:
+        """The API key with this public id, or None. Raises DatabaseUnavailable (503)."""
         await self._confirm()
         entry = self._keys.get(public_id)
         if entry is None:
             generation = self._generation
-            row = await self._fetch(_FIND_KEY, public_id=public_id)
+            row = await self.fetch(_FIND_KEY, public_id=public_id)
             if row is None:
                 return None
-            entry = KeyEntry(
-                bytes(row.secret_hash),
-                frozenset(row.scopes),
-                row.expires_at,
-                row.revoked_at,
-                _tenant_entry(row),
-            )
+            entry = TenantKeyEntry(**_key_values(row), tenant=make_tenant_entry(row))
             self._keep(self._keys, public_id, entry, generation)
+        return entry
+
+    async def find_operator(self, public_id: str) -> OperatorEntry | None:
+        """The operator's key with this public id, or None. Raises DatabaseUnavailable (503)."""
+        await self._confirm()
+        entry = self._operators.get(public_id)
+        if entry is None:
+            generation = self._generation
+            row = await self.fetch(_FIND_OPERATOR, public_id=public_id)
+            if row is None:
+                return None
+            entry = OperatorEntry(**_key_values(row), name=row.name)
+            self._keep(self._operators, public_id, entry, generation)
         return entry
 
     async def find_host(self, host: str) -> TenantEntry | None:
@@ -140,12 +176,12 @@ class Directory:
             generation = self._generation
             label, dot, parent = host.partition(".")
             if dot and parent == self._settings.base_domain:
-                row = await self._fetch(_FIND_SLUG, slug=label)
+                row = await self.fetch(_FIND_SLUG, slug=label)
             else:
-                row = await self._fetch(_FIND_DOMAIN, host=host)
+                row = await self.fetch(_FIND_DOMAIN, host=host)
             if row is None:
                 return None
-            entry = _tenant_entry(row)
+            entry = make_tenant_entry(row)
             self._keep(self._hosts, host, entry, generation)
         return entry
 
@@ -156,6 +192,10 @@ class Directory:
     async def check(self) -> None:
         """Raises DatabaseUnavailable (503) if the registry has not answered for a second."""
         await self._confirm()
+
+    async def fetch(self, statement: Any, **parameters: Any) -> Any:
+        """The first row of a query on the registry, or None. Raises DatabaseUnavailable (503)."""
+        return await self._fetch(self._engine, statement, parameters)
 
     def _keep(self, cache: dict[str, Any], name: str, entry: Any, generation: int) -> None:
         if generation == self._generation:
@@ -173,15 +213,23 @@ class Directory:
 
     async def _poll(self) -> None:
         sent_at = time.monotonic()
-        row = await self._fetch(_VERSION, self._poll_engine)
+        row = await self._fetch(self._poll_engine, _VERSION, {})
         if row is None:  # Without it no change would ever be noticed.
             raise DatabaseUnavailable("The registry is not available: its version row is missing.")
         if row.version != self._version:
             self._version = row.version
             self._generation += 1
             self._keys.clear()
+            self._operators.clear()
             self._hosts.clear()
+            self._announce()
         self._confirmed_at = max(self._confirmed_at, sent_at)
+
+    def _announce(self) -> None:
+        if self._on_change is not None:
+            task = asyncio.ensure_future(self._on_change())
+            self._changes.add(task)
+            task.add_done_callback(self._changes.discard)
 
     async def _keep_polling(self) -> None:
         flushed_at = time.monotonic()
@@ -202,18 +250,16 @@ class Directory:
         if not used:
             return
         try:
-            await self._fetch(_TOUCH_KEYS, public_ids=list(used), used_at=list(used.values()))
+            await self.fetch(_TOUCH_KEYS, public_ids=list(used), used_at=list(used.values()))
         except DatabaseUnavailable:
             self._last_used = used | self._last_used  # For the next time.
             raise
 
-    async def _fetch(
-        self, statement: Any, engine: AsyncEngine | None = None, **parameters: Any
-    ) -> Any:
+    async def _fetch(self, engine: AsyncEngine, statement: Any, parameters: dict[str, Any]) -> Any:
         """The first row or None, within the time for which an old answer would be trusted."""
         try:
             async with asyncio.timeout(self._settings.registry_trust_seconds):
-                async with (engine or self._engine).connect() as connection:
+                async with engine.connect() as connection:
                     result = await connection.execute(statement, parameters)
                     return result.first() if result.returns_rows else None
         except (SQLAlchemyError, OSError) as error:  # A timeout is an OSError.
@@ -231,10 +277,22 @@ def _create_registry_engine(settings: EngineSettings, connections: int) -> Async
     )
 
 
-def _tenant_entry(row: Any) -> TenantEntry:
+def make_tenant_entry(row: Any) -> TenantEntry:
+    """From a row that has `TENANT_COLUMNS`."""
     # The driver's UUID is a subclass, which not every library takes for one.
     ref = TenantRef(UUID(int=row.id.int), row.slug, frozenset(row.modules), row.database)
-    return TenantEntry(ref, row.status)
+    plan = get_settings().plans.get(row.plan)
+    return TenantEntry(ref, row.status, merge_limits(plan, row.limits))
+
+
+def _key_values(row: Any) -> dict[str, Any]:
+    return {
+        "public_id": row.public_id,
+        "secret_hash": bytes(row.secret_hash),
+        "scopes": frozenset(row.scopes),
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+    }
 
 
 _directory: Directory | None = None

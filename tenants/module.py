@@ -13,9 +13,10 @@ from ninja import Router
 from pydantic_settings import BaseSettings
 from sqlalchemy import MetaData
 
-from tenants.db.unit_of_work import WriteSession
+from tenants.db.unit_of_work import ReadSession, WriteSession
 
 Hook = Callable[[WriteSession], Awaitable[None]]
+Count = Callable[[ReadSession], Awaitable[dict[str, int]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class Module:
     revisions: the folder of the module's Alembic revisions, one line from base to one head.
     settings: the module's own settings model, with the prefix `TENANTRY_<NAME>_`.
     requires: names of modules that a tenant must have for this one, and that go first.
+    usage: counts what the module holds for a tenant, such as `{"notes": 3}`, for administrators.
     """
 
     name: str
@@ -57,4 +59,5 @@ class Module:
     revisions: Path
     settings: type[BaseSettings] | None = None
     requires: tuple[str, ...] = ()
+    usage: Count | None = None
     hooks: Hooks = field(default_factory=Hooks)

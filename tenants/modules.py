@@ -15,7 +15,7 @@ from ninja.constants import NOT_SET
 from ninja.operation import Operation
 
 from tenants.apps import get_settings
-from tenants.auth import KeyAuth
+from tenants.auth import TenantAuth
 from tenants.errors import InvalidInput
 from tenants.module import Module
 
@@ -147,7 +147,7 @@ def _route_clashes(modules: Sequence[Module]) -> list[str]:
 
 
 def _auth_problems(module: Module) -> list[str]:
-    """A route has the auth it is mounted with, or its own KeyAuth for the same module."""
+    """A route has the auth it is mounted with, or its own TenantAuth for the same module."""
     problems = []
     for mount in module.router.build_routers(""):
         # A router's own auth would win over the one that it is mounted with.
@@ -163,7 +163,10 @@ def _auth_problems(module: Module) -> list[str]:
 
 
 def _is_own(auth: Any, module: Module) -> bool:
-    return auth is NOT_SET or (isinstance(auth, KeyAuth) and auth.module == module.name)
+    ways = auth if isinstance(auth, list | tuple) else [auth]
+    return auth is NOT_SET or all(
+        isinstance(way, TenantAuth) and way.module == module.name for way in ways
+    )
 
 
 def _revision_problems(modules: Sequence[Module]) -> list[str]:

@@ -17,3 +17,11 @@ def json_response(content: Any, status: int = 200) -> HttpResponse:
         status=status,
         content_type="application/json",
     )
+
+
+def created_response(content: Any, *, replayed: bool) -> HttpResponse:
+    """Status 201, and whether the request repeats one that had been done before."""
+    response = json_response(content, 201)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

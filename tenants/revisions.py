@@ -24,7 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tenants.errors import Conflict, TenantUnavailable
+from tenants.errors import StampMismatch, TenantUnavailable
 from tenants.module import Module
 from tenants.modules import get_modules
 from tenants.tenant import TenantRef
@@ -57,12 +57,6 @@ VALUES ('{tenant_id}', '{module}', '{end}')
 ON CONFLICT (tenant_id, module) DO UPDATE SET revision = excluded.revision, stamped_at = now();
 """
 _UNDEFINED_TABLE = "42P01"
-
-
-class StampMismatch(Conflict):
-    """A schema isn't at the revision that its stamp says; nothing was changed."""
-
-    code = "stamp_mismatch"
 
 
 def get_head(module: Module) -> str | None:

@@ -54,12 +54,13 @@ async def create_schema(connection: AsyncConnection, tenant: TenantRef) -> None:
     )
 
 
-async def find_made_modules(connection: AsyncConnection, tenant: TenantRef) -> set[str]:
-    """Names of the modules with tables in the tenant's schema, enabled or not."""
+async def read_revisions(connection: AsyncConnection, tenant: TenantRef) -> dict[str, str]:
+    """The revision of each module with tables in the tenant's schema, enabled or not."""
     rows = await connection.execute(
-        text("SELECT module FROM tenantry.tenant_stamps WHERE tenant_id = :id"), {"id": tenant.id}
+        text("SELECT module, revision FROM tenantry.tenant_stamps WHERE tenant_id = :id"),
+        {"id": tenant.id},
     )
-    return set(rows.scalars())
+    return {row.module: row.revision for row in rows}
 
 
 async def drop_schema(connection: AsyncConnection, tenant: TenantRef) -> None:

@@ -1,6 +1,7 @@
 """The engine's own settings; `project.settings` adds the service's and reads the environment."""
 
 import json
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
@@ -8,18 +9,21 @@ from pydantic_settings import NoDecode
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from tenants.limits import Limits
 
-def _parse_list(value: Any) -> Any:
+
+def _parse_json(value: Any) -> Any:
     """What the environment holds is text; read here, a mistake is reported like any other."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise ValueError('must be a JSON list such as ["one", "two"]') from None
+        raise ValueError('must be JSON, such as ["one", "two"] or {"one": {}}') from None
 
 
-JsonList = Annotated[list[str], NoDecode, BeforeValidator(_parse_list)]
+JsonList = Annotated[list[str], NoDecode, BeforeValidator(_parse_json)]
+Plans = Annotated[dict[str, Limits], NoDecode, BeforeValidator(_parse_json), Field(min_length=1)]
 
 
 class EngineSettings(BaseModel):
@@ -48,6 +52,31 @@ class EngineSettings(BaseModel):
         default=["localhost", "127.0.0.1", "[::1]"],
         description="Further host names that serve the API by key, the admin and the docs, "
         "as a JSON list.",
+    )
+    public_url: str = Field(
+        default="http://localhost:8000",
+        description="Where people reach the service; begins the links in mails.",
+    )
+    plans: Plans = Field(
+        default={"standard": Limits()},
+        description="Plans and the limits that come with them, as a JSON object such as "
+        '`{"free": {"concurrent_requests": 5}, "pro": {}}`. The first is a new tenant\'s.',
+    )
+    invitation_days: int = Field(
+        default=7, ge=1, le=90, description="How long an invitation can be accepted."
+    )
+    idempotency_hours: int = Field(
+        default=24,
+        ge=1,
+        description="How long the management API remembers an `Idempotency-Key`.",
+    )
+    dns_servers: JsonList = Field(
+        default=[],
+        description="Name servers that are asked for a domain's TXT record, as a JSON list of "
+        "`address` or `address:port`; the machine's own if empty.",
+    )
+    dns_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=30, description="How long to wait for their answer."
     )
     pool_size: int = Field(
         default=10,
@@ -96,6 +125,13 @@ class EngineSettings(BaseModel):
         if not url.username or not url.database:
             raise ValueError("must name a user and a database")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^/?#\s]+/?", value):
+            raise ValueError("must be scheme and host only, such as https://tenantry.example.com")
+        return value.rstrip("/")
 
     @field_validator("base_domain")
     @classmethod

@@ -14,11 +14,17 @@ from django.urls import resolve
 from ninja.operation import Operation
 
 from tenants import lifecycle
+from tenants.actor import Actor, ActorKind
+from tenants.admin_api.router import router as management_router
+from tenants.lifecycle import IssuedKey
 from tenants.models import Tenant
 from tenants.modules import get_modules, list_operations
 from tenants.tenant import TenantRef
 
 API = "/api/v1"
+MANAGEMENT_API = "/api/admin/v1"
+# Who does what tests do to tenants.
+TESTER = Actor(ActorKind.COMMAND, "tester", "A test")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,14 @@ class TestTenant:
 MakeTenant = Callable[..., Awaitable[TestTenant]]
 
 
+async def onboard(
+    slug: str, name: str, modules: Collection[str] | None = None, **options: Any
+) -> tuple[Tenant, IssuedKey]:
+    """`lifecycle.create_tenant`, done by a test: the tenant and its first key."""
+    onboarded = await lifecycle.create_tenant(slug, name, modules, by=TESTER, **options)
+    return onboarded.tenant, onboarded.key
+
+
 @pytest.fixture(scope="session")
 def make_tenant(application: Any) -> MakeTenant:
     """Make a tenant: `await make_tenant(modules=[...], scopes=[...])`, by default with all."""
@@ -54,9 +68,9 @@ def make_tenant(application: Any) -> MakeTenant:
         modules: Collection[str] | None = None, scopes: Collection[str] | None = None
     ) -> TestTenant:
         slug = f"t{secrets.token_hex(6)}"
-        tenant, key = await lifecycle.create_tenant(slug, f"Tenant {slug}", modules)
+        tenant, key = await onboard(slug, f"Tenant {slug}", modules)
         if scopes is not None:
-            key = await lifecycle.issue_key(slug, "Scoped key", scopes)
+            key = await lifecycle.issue_key(slug, "Scoped key", scopes, by=TESTER)
         return TestTenant(tenant, key.text)
 
     return make
@@ -68,14 +82,16 @@ async def tenant(make_tenant: MakeTenant) -> TestTenant:
 
 
 class ApiClient(httpx.AsyncClient):
-    """An HTTP client that holds every JSON answer of the tenant API against its documentation.
+    """An HTTP client that holds every JSON answer of both APIs against their documentation.
 
     Endpoints write their answers without validating them; here it is done instead.
     """
 
     async def request(self, *args: Any, **options: Any) -> httpx.Response:
         response = await super().request(*args, **options)
-        if response.is_success and response.request.url.path.startswith(API):
+        json = response.headers.get("content-type", "application/json") == "application/json"
+        of_api = response.request.url.path.startswith((API, MANAGEMENT_API))
+        if response.is_success and json and of_api:
             check_answer(response)
         return response
 
@@ -91,6 +107,15 @@ async def client(application: Any) -> Any:
 async def api(application: Any, tenant: TestTenant) -> Any:
     """A client with the key of `tenant`; its paths begin after `/api/v1`."""
     async with connect(application, base_url=f"http://localhost{API}", tenant=tenant) as client:
+        yield client
+
+
+@pytest.fixture
+async def operator(application: Any) -> Any:
+    """A client with an operator's key of all scopes; its paths begin after `/api/admin/v1`."""
+    key = await lifecycle.create_operator("Test", by=TESTER)
+    async with connect(application, base_url=f"http://localhost{MANAGEMENT_API}") as client:
+        client.headers["Authorization"] = f"Bearer {key.text}"
         yield client
 
 
@@ -121,10 +146,11 @@ def check_answer(response: httpx.Response) -> None:
 
 def find_operation(method: str, path: str) -> Operation:
     """The operation that serves a path."""
-    route = resolve(path).route.removeprefix(API.removeprefix("/")).strip("/")
-    for module in get_modules():
-        for template, operation in list_operations(module.router):
-            named = template.strip("/").replace("{", "<").replace("}", ">")
-            if named == route and method in operation.methods:
+    route = resolve(path).route
+    mounted = [(API, module.router) for module in get_modules()]
+    for prefix, router in [*mounted, (MANAGEMENT_API, management_router)]:
+        for template, operation in list_operations(router):
+            named = f"{prefix}/{template.strip('/')}".replace("{", "<").replace("}", ">")
+            if named.strip("/") == route and method in operation.methods:
                 return operation
-    raise LookupError(f"{method} {path} is no route of a module")
+    raise LookupError(f"{method} {path} is no route")

@@ -1,13 +1,14 @@
-"""A demo tenant with a short conversation, so that the first request has something to show."""
+"""What a first look needs: a demo tenant with a short conversation, and an operator's key."""
 
 from conversations import service
 from conversations.schemas import NewConversation, NewMessage, NewToolCall
 from project.dev.database import Credentials
 from tenants import lifecycle
+from tenants.actor import acting_command
 from tenants.db.unit_of_work import write_session
-from tenants.keys import find_public_id
+from tenants.keys import OPERATOR_PREFIX, find_public_id
 from tenants.management.output import run
-from tenants.models import ApiKey, Tenant
+from tenants.models import ApiKey, OperatorKey, Tenant
 
 SLUG = "demo"
 
@@ -54,13 +55,23 @@ def ensure_demo(credentials: Credentials) -> str:
     ).exists()
     if not valid:
         if Tenant.objects.filter(slug=SLUG).exclude(status="provisioning").exists():
-            key = run(lifecycle.issue_key(SLUG, "Demo key")).text
+            key = run(lifecycle.issue_key(SLUG, "Demo key", by=acting_command())).text
         else:
-            key = run(lifecycle.create_tenant(SLUG, "Demo"))[1].text
+            key = run(lifecycle.create_tenant(SLUG, "Demo", by=acting_command())).key.text
         credentials.write(demo_api_key=key)
     if "demo_conversation" not in credentials.read():
         run(_start_conversation())
         credentials.write(demo_conversation="started")
+    return key
+
+
+def ensure_operator(credentials: Credentials) -> str:
+    """Have an operator's key, and return it."""
+    key = credentials.read().get("operator_key", "")
+    public_id = find_public_id(key, OPERATOR_PREFIX) or ""
+    if not OperatorKey.objects.filter(public_id=public_id, revoked_at=None).exists():
+        key = run(lifecycle.create_operator("Development", by=acting_command())).text
+        credentials.write(operator_key=key)
     return key
 
 

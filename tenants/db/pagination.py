@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 from pydantic import Field
@@ -31,16 +32,21 @@ class Page(TypedDict, Generic[ItemT]):
     next_cursor: Annotated[str | None, Field(examples=["WyJ6…"])]
 
 
-def encode_cursor(tenant: TenantRef, listing: Sequence[object], position: Sequence[Any]) -> str:
-    """A cursor for the list named by `listing` (its name and its filters)."""
+def encode_cursor(
+    tenant: TenantRef | None, listing: Sequence[object], position: Sequence[Any]
+) -> str:
+    """A cursor for the list named by `listing` (its name and its filters).
+
+    tenant: whose list it is; None for a list of the registry.
+    """
     content = orjson.dumps([_digest(tenant, listing), *position])
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 def decode_cursor(
-    tenant: TenantRef, listing: Sequence[object], cursor: str, types: Sequence[type]
+    tenant: TenantRef | None, listing: Sequence[object], cursor: str, types: Sequence[type]
 ) -> list[Any]:
-    """The position in a cursor, its parts of the given types (int, str or datetime).
+    """The position in a cursor, its parts of the given types (int, str, UUID or datetime).
 
     Raises InvalidCursor (400) if it isn't a cursor, or is another tenant's or list's.
     """
@@ -56,7 +62,7 @@ def decode_cursor(
 
 
 def make_page(
-    tenant: TenantRef,
+    tenant: TenantRef | None,
     listing: Sequence[object],
     items: list[ItemT],
     positions: Sequence[Sequence[Any]],
@@ -68,12 +74,14 @@ def make_page(
     return {"data": items[:limit], "has_more": has_more, "next_cursor": cursor}
 
 
-def _digest(tenant: TenantRef, listing: Sequence[object]) -> str:
-    content = orjson.dumps([tenant.id, *listing])
+def _digest(tenant: TenantRef | None, listing: Sequence[object]) -> str:
+    content = orjson.dumps([tenant.id if tenant else None, *listing])
     return blake2b(content, digest_size=6).hexdigest()
 
 
 def _convert(part: Any, kind: type) -> Any:
+    if kind is UUID and isinstance(part, str):
+        return UUID(part)
     if kind is datetime and isinstance(part, str):
         moment = datetime.fromisoformat(part)
         if moment.tzinfo is None:

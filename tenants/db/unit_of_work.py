@@ -36,8 +36,8 @@ _BY_SQLSTATE: dict[str, type[errors.ApplicationError]] = {
     asyncpg.InvalidParameterValueError.sqlstate: errors.TenantUnavailable,
 }
 # Insufficient resources, operator intervention, system error, connection exception, and a login
-# that is refused, as while its password is being changed.
-_UNAVAILABLE_CLASSES = ("53", "57", "58", "08", "28")
+# or a database that is refused, as while its password is being changed or it is being restored.
+_UNAVAILABLE_CLASSES = ("53", "57", "58", "08", "28", "3D")
 
 
 class _SessionInTransaction(Session):
@@ -104,7 +104,7 @@ async def _unit_of_work(
             finally:
                 await transaction.close()
     except (exc.SQLAlchemyError, asyncpg.PostgresError, OSError) as error:
-        translated = _translate(error, in_doubt=committing and not read_only)
+        translated = translate(error, in_doubt=committing and not read_only)
         if isinstance(translated, errors.DatabaseDefect):
             # Without its cause, whose text ends up in the log.
             raise translated.with_traceback(error.__traceback__) from None
@@ -123,27 +123,31 @@ async def _open_transaction(tenant: TenantRef, *, read_only: bool) -> ScopedTran
         _waiting[tenant.database] -= 1
 
 
-def _translate(error: BaseException, *, in_doubt: bool) -> errors.ApplicationError | None:
-    """The application's error for what the database reported, or None if it reported nothing."""
+def translate(error: BaseException, *, in_doubt: bool) -> errors.ApplicationError | None:
+    """The application's error for what the database reported, or None if it reported nothing.
+
+    in_doubt: whether a COMMIT may have been under way.
+    """
     if isinstance(error, exc.TimeoutError):
         return errors.PoolExhausted()
-    if not isinstance(error, exc.DBAPIError):
-        if not isinstance(error, OSError | asyncpg.PostgresError):
-            return None
-        return errors.CommitInDoubt() if in_doubt else errors.DatabaseUnavailable()
-    original = error.orig.__cause__ if error.orig is not None else None
+    reported = isinstance(error, exc.DBAPIError)
+    original = error.orig.__cause__ if isinstance(error, exc.DBAPIError) and error.orig else error
+    if not reported and not isinstance(error, OSError | asyncpg.PostgresError):
+        return None
+    if not reported and in_doubt:
+        return errors.CommitInDoubt()
     if isinstance(original, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
         return errors.TransactionConflict()
-    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
     if sqlstate in _BY_SQLSTATE:
         return _BY_SQLSTATE[sqlstate]()
     if sqlstate.startswith("22"):
         return errors.InvalidInput("The database can't store one of the values.")
-    if error.connection_invalidated:
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         # The driver itself refuses to send over a connection that it knows to be closed.
         unsent = isinstance(original, asyncpg.InterfaceError)
         return errors.CommitInDoubt() if in_doubt and not unsent else errors.ConnectionLost()
-    if sqlstate[:2] in _UNAVAILABLE_CLASSES:
+    if sqlstate[:2] in _UNAVAILABLE_CLASSES or isinstance(error, OSError):
         return errors.DatabaseUnavailable()
     return errors.DatabaseDefect(describe_error(error))
 

@@ -1,18 +1,18 @@
 """The end of a tenant."""
 
 import structlog
-from asgiref.sync import sync_to_async
 
-from tenants import errors, schemas
+from tenants import audit, errors, schemas
+from tenants.actor import Actor
 from tenants.lifecycle.owner import lock_slug, owner_connection
-from tenants.lifecycle.registry import get_tenant, run_hooks
-from tenants.models import TenantStatus
+from tenants.lifecycle.registry import get_tenant, in_registry, run_hooks
+from tenants.models import Tenant, TenantStatus
 from tenants.modules import get_modules
 
 log = structlog.get_logger(__name__)
 
 
-async def erase_tenant(slug: str, confirm_slug: str) -> None:
+async def erase_tenant(slug: str, confirm_slug: str, *, by: Actor) -> None:
     """Remove a deleted tenant for good: schema, role, stamps, keys, domains, memberships.
 
     confirm_slug: the slug once more. A call that was cut off can be repeated.
@@ -30,10 +30,17 @@ async def erase_tenant(slug: str, confirm_slug: str) -> None:
             raise errors.WrongState(f"The tenant `{slug}` is still being created or erased.")
         # Also the modules that it has no more: their rows are still there. None if the schema
         # was dropped before; then the hooks have run.
-        made = await schemas.find_made_modules(connection, tenant.ref)
+        made = await schemas.read_revisions(connection, tenant.ref)
         hooks = [module.hooks.tenant_deleted for module in get_modules() if module.name in made]
         await run_hooks(tenant, hooks)
         await schemas.drop_schema(connection, tenant.ref)
         await connection.commit()
-    await sync_to_async(tenant.delete)()
+    await _forget(tenant, by)
     log.info("tenant.erased", tenant=slug, tenant_id=str(tenant.id))
+
+
+@in_registry
+def _forget(tenant: Tenant, by: Actor) -> None:
+    """Remove the row and all that refers to it; the audit log stays."""
+    audit.record(by, "tenant.erased", tenant, name=tenant.name)
+    tenant.delete()

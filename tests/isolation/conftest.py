@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tenants import lifecycle
 from tenants.keys import Scope
 from tenants.modules import get_modules
-from tenants.testing import API, ApiClient, TestTenant, connect
+from tenants.testing import API, TESTER, ApiClient, TestTenant, connect, onboard
 from tests.isolation.routes import Route, read_routes
 from tests.isolation.seeds import SEEDS
 
@@ -105,8 +105,8 @@ async def carol(application: Any) -> AsyncIterator[Seeded]:
 @asynccontextmanager
 async def seeded(application: Any) -> AsyncIterator[Seeded]:
     slug = f"s{secrets.token_hex(6)}"
-    row, _ = await lifecycle.create_tenant(slug, f"Tenant {slug}")
-    key = await lifecycle.issue_key(slug, "Every scope", list(Scope))
+    row, _ = await onboard(slug, f"Tenant {slug}")
+    key = await lifecycle.issue_key(slug, "Every scope", list(Scope), by=TESTER)
     tenant = TestTenant(row, key.text)
     async with connect(application, base_url=f"http://localhost{API}", tenant=tenant) as client:
         result = Seeded(tenant, client, f"word{secrets.token_hex(8)}")

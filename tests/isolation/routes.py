@@ -35,14 +35,18 @@ class Route:
         return self.template.format(**{name: quote(value) for name, value in values.items()})
 
 
-def read_routes(document: dict[str, Any]) -> list[Route]:
-    """Every operation in an OpenAPI document. Raises KeyError for one that no module has."""
-    owners = _owners()
+def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Route]:
+    """Every operation in an OpenAPI document.
+
+    owner: whose all of them are; without one, each is a module's.
+    Raises KeyError for one that no module has.
+    """
+    owners = {} if owner else _owners()
     return [
         Route(
             method=method.upper(),
             template=template,
-            module=owners[method.upper(), _shape(template)],
+            module=owner or owners[method.upper(), _shape(template)],
             parameters=tuple(re.findall(r"{(\w+)}", template)),
             has_cursor=any(
                 parameter["name"] == "after" for parameter in operation.get("parameters", ())

@@ -12,7 +12,7 @@ from tenants.apps import get_settings
 from tenants.db import engine
 from tenants.db.unit_of_work import read_session, write_session
 from tenants.ids import new_id, show_id
-from tenants.testing import TestTenant
+from tenants.testing import TestTenant, onboard
 from tests.sample.module import Note
 
 V1 = "/api/v1"
@@ -24,7 +24,7 @@ async def fleet(application):
 
     async def make():
         slug = f"m{secrets.token_hex(6)}"
-        tenant, key = await lifecycle.create_tenant(slug, f"Tenant {slug}")
+        tenant, key = await onboard(slug, f"Tenant {slug}")
         return TestTenant(tenant, key.text)
 
     return await asyncio.gather(*(make() for _ in range(20)))

@@ -12,7 +12,7 @@ import pytest
 from tenants import lifecycle
 from tenants.ids import new_id
 from tenants.modules import get_modules
-from tenants.testing import API
+from tenants.testing import API, TESTER
 from tests.isolation.routes import Route, list_mounted, read_routes, shape_of
 
 SHOWN_ID = re.compile(r"([a-z]+)_[0-9a-f]{32}")
@@ -108,7 +108,7 @@ async def test_every_route_refuses_a_caller_without_a_key(routes, alice, client)
 
 @pytest.mark.parametrize("scope", ["read", "write"])
 async def test_every_route_refuses_a_key_without_its_scope(routes, alice, client, scope):
-    key = await lifecycle.issue_key(alice.tenant.slug, f"Only {scope}", [scope])
+    key = await lifecycle.issue_key(alice.tenant.slug, f"Only {scope}", [scope], by=TESTER)
     headers = {"Authorization": f"Bearer {key.text}"}
     before = await alice.snapshot()
     refused = [route for route in routes if route.reads is not (scope == "read")]

@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, Text, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from typing_extensions import TypedDict
 
-from tenants.auth import KeyAuth, TenantRequest
+from tenants.auth import KeyAuth, MemberAuth, TenantRequest
 from tenants.db.base import Timestamp, create_metadata
 from tenants.db.unit_of_work import WriteSession, read_session, write_session
 from tenants.errors import NotFound
@@ -22,6 +22,7 @@ from tenants.module import Hooks, Module
 from tenants.responses import json_response
 
 router = Router()
+ADMINISTRATORS = [KeyAuth("sample", Scope.ADMIN), MemberAuth("sample", Scope.ADMIN)]
 # What the hooks have seen, for the tests: pairs of hook and tenant slug.
 hook_calls: list[tuple[str, str]] = []
 
@@ -69,7 +70,7 @@ async def read_note(request: TenantRequest, note_id: str) -> HttpResponse:
     return json_response({"id": note_id, "body": note.body})
 
 
-@router.delete("/notes", response={204: None}, auth=KeyAuth("sample", Scope.ADMIN))
+@router.delete("/notes", response={204: None}, auth=ADMINISTRATORS)
 async def clear_notes(request: TenantRequest) -> HttpResponse:
     """Needs the scope admin."""
     async with write_session(request.auth.tenant) as session:

@@ -10,12 +10,11 @@ import asyncpg
 import pytest
 from sqlalchemy import insert
 
-from tenants import lifecycle
 from tenants.apps import get_settings
 from tenants.db import engine
 from tenants.db.unit_of_work import write_session
 from tenants.ids import new_id
-from tenants.testing import TestTenant
+from tenants.testing import TestTenant, onboard
 from tests.sample.module import Note
 
 Configure = Callable[..., Awaitable[None]]
@@ -27,7 +26,7 @@ async def fleet(application: Any) -> list[TestTenant]:
 
     async def make() -> TestTenant:
         slug = f"f{secrets.token_hex(6)}"
-        tenant, key = await lifecycle.create_tenant(slug, f"Tenant {slug}")
+        tenant, key = await onboard(slug, f"Tenant {slug}")
         async with write_session(tenant.ref) as session:
             values = {"id": new_id(), "body": slug, "created_at": datetime.now(UTC)}
             await session.execute(insert(Note), values)
@@ -40,6 +39,12 @@ async def fleet(application: Any) -> list[TestTenant]:
 def anyone(fleet: list[TestTenant]) -> TestTenant:
     """One of the fleet, for tests that only need a tenant that exists."""
     return fleet[0]
+
+
+@pytest.fixture
+def quick_passwords(settings: Any) -> None:
+    """Passwords are hashed in no time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tenants.directory import Directory
 from tenants.errors import DatabaseUnavailable
 from tenants.keys import find_public_id
 from tenants.models import ApiKey, Domain, RegistryVersion
+from tenants.testing import TESTER
 from tests.tenants.relay import open_relay
 
 
@@ -92,7 +93,9 @@ async def test_a_host_is_the_slug_under_the_base_domain_or_a_domain(tenant, star
     process = await start_directory()
     host = f"chat.{tenant.slug}.example.com"
     assert await process.find_host(host) is None
-    await Domain.objects.acreate(host=host, tenant=tenant.row)
+    domain = await Domain.objects.acreate(host=host, tenant=tenant.row)
+    assert await process.find_host(host) is None  # Anybody may claim it.
+    await Domain.objects.filter(pk=domain.pk).aupdate(verified_at=datetime.now(UTC))
     for name in (host, f"{tenant.slug}.localhost"):
         assert (await process.find_host(name)).ref == tenant.ref
     for name in (
@@ -118,19 +121,19 @@ async def test_what_is_known_is_not_asked_for_again(tenant, watched, relay):
 
 
 async def revoke(tenant):
-    await lifecycle.revoke_key(tenant.slug, public_id_of(tenant))
+    await lifecycle.revoke_key(tenant.slug, public_id_of(tenant), by=TESTER)
 
 
 async def suspend(tenant):
-    await lifecycle.suspend_tenant(tenant.slug)
+    await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
 
 
 async def delete(tenant):
-    await lifecycle.delete_tenant(tenant.slug)
+    await lifecycle.delete_tenant(tenant.slug, by=TESTER)
 
 
 async def disable_sample(tenant):
-    await lifecycle.disable_module(tenant.slug, "sample")
+    await lifecycle.disable_module(tenant.slug, "sample", by=TESTER)
 
 
 async def narrow_scopes(tenant):
@@ -185,13 +188,15 @@ async def test_a_host_that_is_taken_away_is_unknown_to_every_process_within_a_se
 ):
     processes = [await start_directory(), await start_directory()]
     host = f"{tenant.slug}.example.com"
-    domain = await Domain.objects.acreate(host=host, tenant=tenant.row)
+    domain = await Domain.objects.acreate(
+        host=host, tenant=tenant.row, verified_at=datetime.now(UTC)
+    )
     hosts = (host, f"{tenant.slug}.localhost")
     for process in processes:
         assert [(await process.find_host(name)).ref for name in hosts] == [tenant.ref] * 2
 
     await domain.adelete()
-    await lifecycle.rename_tenant(tenant.slug, new_slug=f"{tenant.slug}x")
+    await lifecycle.change_tenant(tenant.slug, new_slug=f"{tenant.slug}x", by=TESTER)
 
     async def all_forgot():
         found = [await process.find_host(name) for process in processes for name in hosts]
@@ -212,7 +217,7 @@ async def test_the_version_counts_what_processes_keep_and_nothing_else(make_tena
     onboarded = await version()
     assert onboarded - before == 1  # It became active.
     await ApiKey.objects.filter(pk=key.pk).aupdate(last_used_at=datetime.now(UTC))
-    await lifecycle.issue_key(tenant.slug, "Another")
+    await lifecycle.issue_key(tenant.slug, "Another", by=TESTER)
     await Domain.objects.acreate(host=f"{tenant.slug}.example.org", tenant=tenant.row)
     assert await version() == onboarded
     await ApiKey.objects.filter(pk=key.pk).aupdate(revoked_at=datetime.now(UTC))

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tenants.keys import KEY_IN_TEXT, find_public_id, generate_key, hash_key
+from tenants.keys import KEY_IN_TEXT, OPERATOR_PREFIX, find_public_id, generate_key, hash_key
 
 
 def test_a_new_key_has_the_documented_shape():
@@ -13,6 +13,28 @@ def test_a_new_key_has_the_documented_shape():
     assert re.fullmatch(r"tnt_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}", key.text)
     assert key.text.startswith(f"tnt_{key.public_id}_")
     assert key.secret_hash == hashlib.sha256(key.text.encode()).digest() == hash_key(key.text)
+
+
+def test_an_operators_key_is_told_from_a_tenants():
+    key = generate_key(OPERATOR_PREFIX)
+    assert re.fullmatch(r"tno_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}", key.text)
+    assert find_public_id(key.text, OPERATOR_PREFIX) == key.public_id
+    assert find_public_id(key.text) is None
+    assert find_public_id(generate_key().text, OPERATOR_PREFIX) is None
+    # Nor does it become one by its prefix: the checksum is of the whole.
+    assert find_public_id(key.text.replace("tno_", "tnt_")) is None
+    assert KEY_IN_TEXT.search(key.text.encode())
+
+
+def test_a_seed_always_gives_the_same_key_and_each_another():
+    seeds = [number.to_bytes(32) for number in range(200)]
+    keys = [generate_key(seed=seed) for seed in seeds]
+    assert keys == [generate_key(seed=seed) for seed in seeds]
+    for part in (slice(4, 16), slice(17, 49)):
+        assert len({key.text[part] for key in keys}) == len(keys)
+    assert {key.public_id for key in keys} == {find_public_id(key.text) for key in keys}
+    # Every character stands at every place, sooner or later.
+    assert len({key.text[20] for key in keys}) > 50
 
 
 def test_keys_differ_in_every_part():

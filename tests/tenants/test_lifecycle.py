@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from tenants import errors, lifecycle, schemas
 from tenants.lifecycle import onboarding, owner_connection, switching
-from tenants.models import ApiKey, Domain, Membership, Tenant, TenantStatus, User
+from tenants.models import ApiKey, AuditEntry, Domain, Membership, Tenant, TenantStatus, User
 from tenants.names import validate_slug
-from tenants.testing import connect
+from tenants.testing import TESTER, connect, onboard
 from tests.sample.module import hook_calls
 
 # Where a creation can be cut off: the function that comes next, in order.
@@ -166,7 +166,7 @@ async def cancel(task):
 
 class TestCreate:
     async def test_a_tenant_is_created_whole(self, application, slug):
-        tenant, key = await lifecycle.create_tenant(slug, "  Acme Inc. ")
+        tenant, key = await onboard(slug, "  Acme Inc. ")
 
         assert (tenant.slug, tenant.name, tenant.status) == (slug, "Acme Inc.", "active")
         assert set(tenant.modules) == {"conversations", "sample"}
@@ -177,7 +177,7 @@ class TestCreate:
         await assert_works(application, slug, key.text)
 
     async def test_the_key_is_nowhere_in_the_registry(self, application, slug):
-        _, key = await lifecycle.create_tenant(slug, "Acme")
+        _, key = await onboard(slug, "Acme")
 
         row = await ApiKey.objects.filter(public_id=key.row.public_id).values().aget()
         secret = key.text.rpartition("_")[2]
@@ -185,7 +185,7 @@ class TestCreate:
         assert len(bytes(row["secret_hash"])) == 32
 
     async def test_a_tenants_role_may_use_its_tables_and_nothing_more(self, application, slug):
-        tenant, _ = await lifecycle.create_tenant(slug, "Acme")
+        tenant, _ = await onboard(slug, "Acme")
         schema = tenant.ref.schema
 
         rights = await read(
@@ -232,7 +232,7 @@ class TestCreate:
 
     async def test_an_unknown_module_is_refused_before_anything_is_made(self, application, slug):
         with pytest.raises(errors.InvalidInput, match="no module `billing`"):
-            await lifecycle.create_tenant(slug, "Acme", ["billing"])
+            await onboard(slug, "Acme", ["billing"])
 
         assert await get_row(slug) is None
 
@@ -248,7 +248,7 @@ class TestCreate:
     )
     async def test_a_bad_slug_is_refused_before_anything_is_made(self, application, slug):
         with pytest.raises(errors.InvalidInput) as refusal:
-            await lifecycle.create_tenant(slug, "Acme")
+            await onboard(slug, "Acme")
 
         assert refusal.value.status == 422
         assert refusal.value.errors[0][0] == "slug"
@@ -261,7 +261,7 @@ class TestCreate:
     @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "two\nlines", "bell\a", "nul\0"])
     async def test_a_bad_name_is_refused(self, application, slug, name):
         with pytest.raises(errors.InvalidInput):
-            await lifecycle.create_tenant(slug, name)
+            await onboard(slug, name)
 
         assert await get_row(slug) is None
 
@@ -269,7 +269,7 @@ class TestCreate:
         self, application, slug
     ):
         results = await asyncio.gather(
-            *(lifecycle.create_tenant(slug, f"Racer {number}") for number in range(20)),
+            *(onboard(slug, f"Racer {number}") for number in range(20)),
             return_exceptions=True,
         )
 
@@ -288,12 +288,12 @@ class TestCreate:
     ):
         activating, migrating = Stall(), Stall()
         monkeypatch.setattr(onboarding, "_activate", activating.before(onboarding._activate))
-        winner = asyncio.create_task(lifecycle.create_tenant(slug, "Winner", ["sample"]))
+        winner = asyncio.create_task(onboard(slug, "Winner", ["sample"]))
         await activating.reached.wait()
         monkeypatch.setattr(
             onboarding, "migrate_schema", migrating.before(onboarding.migrate_schema)
         )
-        loser = asyncio.create_task(lifecycle.create_tenant(slug, "Loser", ["conversations"]))
+        loser = asyncio.create_task(onboard(slug, "Loser", ["conversations"]))
         await migrating.reached.wait()
 
         activating.go_on.set()
@@ -311,24 +311,24 @@ class TestCreate:
         tenant = await make_tenant()
         for change in (None, lifecycle.suspend_tenant, lifecycle.delete_tenant):
             if change is not None:
-                await change(tenant.slug)
+                await change(tenant.slug, by=TESTER)
             with pytest.raises(errors.SlugTaken) as refusal:
-                await lifecycle.create_tenant(tenant.slug, "Another")
+                await onboard(tenant.slug, "Another")
             assert refusal.value.status == 409
 
     @pytest.mark.parametrize("step", CREATION_STEPS)
     async def test_a_creation_cut_off_anywhere_is_invisible_and_completed_by_a_repetition(
         self, application, slug, monkeypatch, step
     ):
-        task = await stop_at(monkeypatch, step, lifecycle.create_tenant(slug, "Cut off"))
+        task = await stop_at(monkeypatch, step, onboard(slug, "Cut off"))
         await assert_invisible(application, slug)
         if step in LOCKED_STEPS:
             with pytest.raises(errors.SlugTaken):
-                await lifecycle.create_tenant(slug, "Too early")
+                await onboard(slug, "Too early")
         await cancel(task)
         await assert_invisible(application, slug)
 
-        tenant, key = await lifecycle.create_tenant(slug, "Completed")
+        tenant, key = await onboard(slug, "Completed")
 
         assert tenant.name == "Completed"
         await assert_works(application, slug, key.text)
@@ -346,10 +346,10 @@ class TestCreate:
         with monkeypatch.context() as patch:
             patch.setattr(onboarding, "migrate_schema", migrate_and_crash)
             with pytest.raises(Crash):
-                await lifecycle.create_tenant(slug, "Cut off")
+                await onboard(slug, "Cut off")
         assert await count_traces(await get_row(slug)) == 0
 
-        _, key = await lifecycle.create_tenant(slug, "Completed")
+        _, key = await onboard(slug, "Completed")
         await assert_works(application, slug, key.text)
 
     async def test_a_tenant_is_not_active_without_its_key(self, application, slug, monkeypatch):
@@ -359,25 +359,25 @@ class TestCreate:
         with monkeypatch.context() as patch:
             patch.setattr(onboarding, "add_key", crash)
             with pytest.raises(Crash):
-                await lifecycle.create_tenant(slug, "Cut off")
+                await onboard(slug, "Cut off")
         await assert_invisible(application, slug)
 
-        _, key = await lifecycle.create_tenant(slug, "Completed")
+        _, key = await onboard(slug, "Completed")
         await assert_works(application, slug, key.text)
 
     async def test_a_repetition_may_ask_for_other_modules(self, application, slug, monkeypatch):
         task = await stop_at(
             monkeypatch,
             "tenants.lifecycle.onboarding._activate",
-            lifecycle.create_tenant(slug, "Cut off"),
+            onboard(slug, "Cut off"),
         )
         await cancel(task)
 
-        tenant, key = await lifecycle.create_tenant(slug, "Completed", ["conversations"])
+        tenant, key = await onboard(slug, "Completed", ["conversations"])
 
         assert tenant.modules == ["conversations"]
         await assert_works(application, slug, key.text)
-        assert (await lifecycle.enable_module(slug, "sample")).modules == [
+        assert (await lifecycle.enable_module(slug, "sample", by=TESTER)).modules == [
             "conversations",
             "sample",
         ]
@@ -389,6 +389,7 @@ import asyncio, pkgutil, sys
 import django
 django.setup()
 from tenants import lifecycle
+from tenants.testing import TESTER, onboard
 async def stall(*_args):
     print("reached", flush=True)
     await asyncio.sleep(600)
@@ -396,17 +397,17 @@ operation, slug, step = sys.argv[1:]
 owner, _, name = step.rpartition(".")
 setattr(pkgutil.resolve_name(owner), name, stall)
 if operation == "create":
-    asyncio.run(lifecycle.create_tenant(slug, "Killed"))
+    asyncio.run(onboard(slug, "Killed"))
 else:
-    asyncio.run(lifecycle.erase_tenant(slug, slug))
+    asyncio.run(lifecycle.erase_tenant(slug, slug, by=TESTER))
 """
 _CREATING = """
 import asyncio, sys
 import django
 django.setup()
-from tenants import lifecycle
+from tenants.testing import onboard
 print("reached", flush=True)
-asyncio.run(lifecycle.create_tenant(sys.argv[1], "Killed"))
+asyncio.run(onboard(sys.argv[1], "Killed"))
 """
 
 
@@ -429,7 +430,7 @@ async def create_again(slug):
     deadline = time.monotonic() + 5
     while True:
         try:
-            return await lifecycle.create_tenant(slug, "Completed")
+            return await onboard(slug, "Completed")
         except errors.SlugTaken:
             row = await get_row(slug)
             if time.monotonic() > deadline or row.status != TenantStatus.PROVISIONING:
@@ -460,16 +461,26 @@ class TestKill:
 
         await assert_works(application, slug, key.text)
 
+    @pytest.mark.parametrize(
+        ("step", "kept"),
+        [
+            pytest.param(ERASURE_STEPS[0], True, marks=pytest.mark.slow),
+            (ERASURE_STEPS[1], True),
+            pytest.param("tenants.lifecycle.erasure._forget", False, marks=pytest.mark.slow),
+        ],
+    )
     async def test_a_process_killed_while_erasing_leaves_what_a_repetition_completes(
-        self, make_tenant
+        self, application, make_tenant, step, kept
     ):
         tenant = await make_tenant()
-        await lifecycle.delete_tenant(tenant.slug)
-        process = await asyncio.to_thread(
-            start_process, _STALLING, "erase", tenant.slug, "tenants.schemas.drop_schema"
-        )
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        process = await asyncio.to_thread(start_process, _STALLING, "erase", tenant.slug, step)
         kill(process)
-        assert await count_traces(tenant) > 0
+        assert (await count_traces(tenant) > 0) is kept
+        assert (await ask(application, tenant.key)).status_code == 403
+        assert not await AuditEntry.objects.filter(
+            tenant_id=tenant.ref.id, action="tenant.erased"
+        ).aexists()
 
         await erase_again(tenant.slug)
 
@@ -486,7 +497,7 @@ class TestKill:
         kill(process)
         row = await get_row(slug)
         if row is not None and row.status == TenantStatus.ACTIVE:
-            key = await lifecycle.issue_key(slug, "After the kill")
+            key = await lifecycle.issue_key(slug, "After the kill", by=TESTER)
         else:
             await assert_invisible(application, slug)
             _, key = await create_again(slug)
@@ -499,7 +510,7 @@ async def erase_again(slug):
     deadline = time.monotonic() + 5
     while True:
         try:
-            return await lifecycle.erase_tenant(slug, slug)
+            return await lifecycle.erase_tenant(slug, slug, by=TESTER)
         except errors.WrongState:
             if time.monotonic() > deadline:
                 raise
@@ -514,7 +525,9 @@ class TestRename:
         assert (await ask_host(application, tenant.slug, tenant.key)).status_code == 200
         new_slug = f"{tenant.slug}-two"
 
-        renamed = await lifecycle.rename_tenant(tenant.slug, new_slug=new_slug, name="New name")
+        renamed = await lifecycle.change_tenant(
+            tenant.slug, new_slug=new_slug, name="New name", by=TESTER
+        )
 
         assert (renamed.id, renamed.name, renamed.schema) == (
             tenant.row.id,
@@ -530,41 +543,41 @@ class TestRename:
 
     async def test_a_display_name_changes_alone(self, make_tenant):
         tenant = await make_tenant()
-        renamed = await lifecycle.rename_tenant(tenant.slug, name="Only the name")
+        renamed = await lifecycle.change_tenant(tenant.slug, name="Only the name", by=TESTER)
         assert (renamed.slug, renamed.name) == (tenant.slug, "Only the name")
 
     async def test_a_slug_in_use_is_refused_and_nothing_changes(self, make_tenant):
         one, other = await make_tenant(), await make_tenant()
         with pytest.raises(errors.SlugTaken, match=other.slug):
-            await lifecycle.rename_tenant(one.slug, new_slug=other.slug, name="Changed")
+            await lifecycle.change_tenant(one.slug, new_slug=other.slug, name="Changed", by=TESTER)
         assert (await get_row(one.slug)).name == one.row.name
 
     async def test_a_reserved_or_invalid_slug_is_refused(self, make_tenant):
         tenant = await make_tenant()
         for slug in ("www", "Not Good", "acme\n"):
             with pytest.raises(errors.InvalidInput):
-                await lifecycle.rename_tenant(tenant.slug, new_slug=slug)
+                await lifecycle.change_tenant(tenant.slug, new_slug=slug, by=TESTER)
 
     async def test_the_freed_slug_can_be_taken(self, application, make_tenant):
         tenant = await make_tenant()
-        await lifecycle.rename_tenant(tenant.slug, new_slug=f"{tenant.slug}-old")
+        await lifecycle.change_tenant(tenant.slug, new_slug=f"{tenant.slug}-old", by=TESTER)
 
-        successor, key = await lifecycle.create_tenant(tenant.slug, "Successor")
+        successor, key = await onboard(tenant.slug, "Successor")
 
         assert successor.ref.schema != tenant.ref.schema
         await seconds_until(lambda: ask_host(application, tenant.slug, key.text), 200)
 
     async def test_an_unknown_tenant_is_not_found(self, application):
         for change in (
-            lifecycle.rename_tenant("nobody", name="X"),
-            lifecycle.suspend_tenant("nobody"),
-            lifecycle.resume_tenant("nobody"),
-            lifecycle.delete_tenant("nobody"),
-            lifecycle.erase_tenant("nobody", "nobody"),
-            lifecycle.enable_module("nobody", "sample"),
-            lifecycle.disable_module("nobody", "sample"),
-            lifecycle.issue_key("nobody", "X"),
-            lifecycle.revoke_key("nobody", "X"),
+            lifecycle.change_tenant("nobody", name="X", by=TESTER),
+            lifecycle.suspend_tenant("nobody", by=TESTER),
+            lifecycle.resume_tenant("nobody", by=TESTER),
+            lifecycle.delete_tenant("nobody", by=TESTER),
+            lifecycle.erase_tenant("nobody", "nobody", by=TESTER),
+            lifecycle.enable_module("nobody", "sample", by=TESTER),
+            lifecycle.disable_module("nobody", "sample", by=TESTER),
+            lifecycle.issue_key("nobody", "X", by=TESTER),
+            lifecycle.revoke_key("nobody", "X", by=TESTER),
         ):
             with pytest.raises(errors.TenantNotFound):
                 await change
@@ -578,7 +591,7 @@ class TestSuspend:
         async with connect(application, tenant=tenant) as client:
             made = await client.post("/api/v1/conversations", json={"title": "Kept"})
 
-        await lifecycle.suspend_tenant(tenant.slug)
+        await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
 
         refused = lambda: ask(application, tenant.key)  # noqa: E731
         assert await seconds_until(refused, 403, "tenant_suspended") < 1
@@ -586,8 +599,8 @@ class TestSuspend:
         async with connect(application, tenant=tenant) as client:
             answer = await client.post("/api/v1/conversations", json={"title": "Lost"})
         assert answer.status_code == 403
-        await lifecycle.suspend_tenant(tenant.slug)
-        await lifecycle.resume_tenant(tenant.slug)
+        await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
+        await lifecycle.resume_tenant(tenant.slug, by=TESTER)
         assert await seconds_until(refused, 200) < 1
         data = (await refused()).json()["data"]
         assert [row["id"] for row in data] == [made.json()["id"]]
@@ -599,19 +612,19 @@ class TestSuspend:
             await stop_at(
                 monkeypatch,
                 "tenants.lifecycle.onboarding._activate",
-                lifecycle.create_tenant(slug, "Half"),
+                onboard(slug, "Half"),
             )
         )
         deleted = await make_tenant()
-        await lifecycle.delete_tenant(deleted.slug)
+        await lifecycle.delete_tenant(deleted.slug, by=TESTER)
         for name in (slug, deleted.slug):
             for change in (
-                lifecycle.suspend_tenant(name),
-                lifecycle.resume_tenant(name),
-                lifecycle.rename_tenant(name, name="X"),
-                lifecycle.issue_key(name, "X"),
-                lifecycle.enable_module(name, "sample"),
-                lifecycle.disable_module(name, "sample"),
+                lifecycle.suspend_tenant(name, by=TESTER),
+                lifecycle.resume_tenant(name, by=TESTER),
+                lifecycle.change_tenant(name, name="X", by=TESTER),
+                lifecycle.issue_key(name, "X", by=TESTER),
+                lifecycle.enable_module(name, "sample", by=TESTER),
+                lifecycle.disable_module(name, "sample", by=TESTER),
             ):
                 with pytest.raises(errors.WrongState):
                     await change
@@ -623,7 +636,7 @@ class TestErase:
     ):
         tenant = await make_tenant()
 
-        await lifecycle.delete_tenant(tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
 
         refused = lambda: ask(application, tenant.key)  # noqa: E731
         assert await seconds_until(refused, 403, "tenant_deleting") < 1
@@ -631,14 +644,14 @@ class TestErase:
 
     async def test_an_erased_tenant_leaves_nothing(self, application, make_tenant):
         tenant = await make_tenant()
-        await lifecycle.issue_key(tenant.slug, "Second key")
+        await lifecycle.issue_key(tenant.slug, "Second key", by=TESTER)
         user = await User.objects.acreate(username=f"u-{tenant.slug}")
         await Domain.objects.acreate(host=f"{tenant.slug}.example.com", tenant=tenant.row)
         await Membership.objects.acreate(user=user, tenant=tenant.row)
         assert (await ask(application, tenant.key)).status_code == 200
-        await lifecycle.delete_tenant(tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
 
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
         assert await count_traces(tenant) == 0
         assert await get_row(tenant.slug) is None
@@ -654,10 +667,10 @@ class TestErase:
         old = await make_tenant()
         async with connect(application, tenant=old) as client:
             await client.post("/api/v1/conversations", json={"title": "Old"})
-        await lifecycle.delete_tenant(old.slug)
-        await lifecycle.erase_tenant(old.slug, old.slug)
+        await lifecycle.delete_tenant(old.slug, by=TESTER)
+        await lifecycle.erase_tenant(old.slug, old.slug, by=TESTER)
 
-        tenant, key = await lifecycle.create_tenant(old.slug, "New")
+        tenant, key = await onboard(old.slug, "New")
 
         assert tenant.ref.schema != old.ref.schema
         answer = await ask(application, key.text)
@@ -666,16 +679,16 @@ class TestErase:
 
     async def test_a_wrong_confirmation_erases_nothing(self, make_tenant):
         tenant = await make_tenant()
-        await lifecycle.delete_tenant(tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
         for confirmation in ("", "other", tenant.slug.upper(), tenant.slug + " "):
             with pytest.raises(errors.ConfirmationMismatch):
-                await lifecycle.erase_tenant(tenant.slug, confirmation)
+                await lifecycle.erase_tenant(tenant.slug, confirmation, by=TESTER)
         assert await count_traces(tenant) > 0
 
     async def test_a_tenant_that_was_not_deleted_is_not_erased(self, application, make_tenant):
         tenant = await make_tenant()
         with pytest.raises(errors.WrongState, match="delete it first"):
-            await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+            await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
         await assert_works(application, tenant.slug, tenant.key)
 
     @pytest.mark.parametrize("step", ERASURE_STEPS)
@@ -683,7 +696,7 @@ class TestErase:
         self, make_tenant, monkeypatch, step
     ):
         tenant = await make_tenant()
-        await lifecycle.delete_tenant(tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
 
         async def crash(*_args):
             raise Crash
@@ -694,10 +707,10 @@ class TestErase:
         with monkeypatch.context() as patch:
             patch.setattr(step, crash_in_thread if step.endswith("delete") else crash)
             with pytest.raises(Crash):
-                await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+                await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
         assert (await get_row(tenant.slug)).status == TenantStatus.DELETING
 
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
         assert await count_traces(tenant) == 0
         assert await get_row(tenant.slug) is None
@@ -707,7 +720,7 @@ class TestErase:
     ):
         tenant = await make_tenant()
         tables = await list_tables(tenant)
-        await lifecycle.delete_tenant(tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
         drop = schemas.drop_schema
 
         async def drop_and_crash(*args):
@@ -717,7 +730,7 @@ class TestErase:
         with monkeypatch.context() as patch:
             patch.setattr(schemas, "drop_schema", drop_and_crash)
             with pytest.raises(Crash):
-                await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+                await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
         assert await list_tables(tenant) == tables
 
@@ -725,11 +738,11 @@ class TestErase:
     async def test_a_tenant_whose_creation_was_cut_off_can_be_erased(
         self, application, slug, monkeypatch, step
     ):
-        await cancel(await stop_at(monkeypatch, step, lifecycle.create_tenant(slug, "Half")))
+        await cancel(await stop_at(monkeypatch, step, onboard(slug, "Half")))
         tenant = await get_row(slug)
 
-        await lifecycle.delete_tenant(slug)
-        await lifecycle.erase_tenant(slug, slug)
+        await lifecycle.delete_tenant(slug, by=TESTER)
+        await lifecycle.erase_tenant(slug, slug, by=TESTER)
 
         assert await count_traces(tenant) == 0
         assert await get_row(slug) is None
@@ -741,17 +754,17 @@ class TestErase:
         monkeypatch.setattr(
             onboarding, "migrate_schema", migrating.before(onboarding.migrate_schema)
         )
-        creation = asyncio.create_task(lifecycle.create_tenant(slug, "Half"))
+        creation = asyncio.create_task(onboard(slug, "Half"))
         await migrating.reached.wait()
         tenant = await get_row(slug)
-        await lifecycle.delete_tenant(slug)
+        await lifecycle.delete_tenant(slug, by=TESTER)
 
         with pytest.raises(errors.WrongState, match="still being created"):
-            await lifecycle.erase_tenant(slug, slug)
+            await lifecycle.erase_tenant(slug, slug, by=TESTER)
         migrating.go_on.set()
         with pytest.raises(errors.SlugTaken):
             await creation
-        await lifecycle.erase_tenant(slug, slug)
+        await lifecycle.erase_tenant(slug, slug, by=TESTER)
 
         assert await count_traces(tenant) == 0
 
@@ -760,10 +773,10 @@ class TestHooks:
     async def test_hooks_run_at_each_turn_of_a_tenant_that_has_the_module(self, make_tenant):
         tenant = await make_tenant()
         slug = tenant.slug
-        await lifecycle.disable_module(slug, "sample")
-        await lifecycle.enable_module(slug, "sample")
-        await lifecycle.delete_tenant(slug)
-        await lifecycle.erase_tenant(slug, slug)
+        await lifecycle.disable_module(slug, "sample", by=TESTER)
+        await lifecycle.enable_module(slug, "sample", by=TESTER)
+        await lifecycle.delete_tenant(slug, by=TESTER)
+        await lifecycle.erase_tenant(slug, slug, by=TESTER)
 
         assert [hook for hook, tenant_slug in hook_calls if tenant_slug == slug] == [
             "tenant_created",
@@ -774,31 +787,31 @@ class TestHooks:
 
     async def test_a_tenant_without_the_module_is_none_of_its_business(self, make_tenant):
         tenant = await make_tenant(modules=["conversations"])
-        await lifecycle.delete_tenant(tenant.slug)
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
         assert not [hook for hook, slug in hook_calls if slug == tenant.slug]
 
     async def test_a_module_that_was_disabled_still_hears_of_the_erasure(self, make_tenant):
         tenant = await make_tenant()
-        await lifecycle.disable_module(tenant.slug, "sample")
-        await lifecycle.delete_tenant(tenant.slug)
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.disable_module(tenant.slug, "sample", by=TESTER)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
         assert ("tenant_deleted", tenant.slug) in hook_calls
 
     async def test_a_module_hears_of_being_enabled_only_once(self, make_tenant):
         tenant = await make_tenant(modules=["conversations"])
-        await lifecycle.enable_module(tenant.slug, "sample")
-        await lifecycle.enable_module(tenant.slug, "sample")
+        await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
+        await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
 
         assert hook_calls.count(("module_enabled", tenant.slug)) == 1
 
     @pytest.mark.parametrize(
         ("operation", "before", "after"),
         [
-            (lambda slug: lifecycle.enable_module(slug, "sample"), False, True),
-            (lambda slug: lifecycle.disable_module(slug, "sample"), True, False),
+            (lambda slug: lifecycle.enable_module(slug, "sample", by=TESTER), False, True),
+            (lambda slug: lifecycle.disable_module(slug, "sample", by=TESTER), True, False),
         ],
         ids=["enable", "disable"],
     )
@@ -831,33 +844,33 @@ class TestModules:
                 return await client.post("/api/v1/notes", json={"body": "Remember"})
 
         assert (await write_note()).json()["code"] == "module_not_enabled"
-        await lifecycle.enable_module(tenant.slug, "sample")
+        await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
         assert await seconds_until(write_note, 201) < 1
         note_id = (await write_note()).json()["id"]
-        await lifecycle.disable_module(tenant.slug, "sample")
+        await lifecycle.disable_module(tenant.slug, "sample", by=TESTER)
         assert await seconds_until(write_note, 404, "module_not_enabled") < 1
-        await lifecycle.enable_module(tenant.slug, "sample")
+        await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
         await seconds_until(write_note, 201)
         async with connect(application, tenant=tenant) as client:
             assert (await client.get(f"/api/v1/notes/{note_id}")).status_code == 200
 
     async def test_enabling_brings_what_is_required(self, make_tenant):
         tenant = await make_tenant(modules=[])
-        row = await lifecycle.enable_module(tenant.slug, "sample")
+        row = await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
         assert row.modules == ["conversations", "sample"]
         assert {"messages", "sample_notes"} <= await list_tables(tenant)
 
     async def test_a_module_that_another_requires_stays(self, make_tenant):
         tenant = await make_tenant()
         with pytest.raises(errors.WrongState, match="requires `conversations`"):
-            await lifecycle.disable_module(tenant.slug, "conversations")
-        await lifecycle.disable_module(tenant.slug, "sample")
-        row = await lifecycle.disable_module(tenant.slug, "conversations")
+            await lifecycle.disable_module(tenant.slug, "conversations", by=TESTER)
+        await lifecycle.disable_module(tenant.slug, "sample", by=TESTER)
+        row = await lifecycle.disable_module(tenant.slug, "conversations", by=TESTER)
         assert row.modules == []
 
     async def test_disabling_what_is_not_enabled_changes_nothing(self, make_tenant):
         tenant = await make_tenant(modules=["conversations"])
-        row = await lifecycle.disable_module(tenant.slug, "sample")
+        row = await lifecycle.disable_module(tenant.slug, "sample", by=TESTER)
         assert row.modules == ["conversations"]
         assert ("module_disabled", tenant.slug) not in hook_calls
 
@@ -865,10 +878,10 @@ class TestModules:
         tenant = await make_tenant()
         for change in (lifecycle.enable_module, lifecycle.disable_module):
             with pytest.raises(errors.InvalidInput, match="no module `billing`"):
-                await change(tenant.slug, "billing")
+                await change(tenant.slug, "billing", by=TESTER)
 
     async def test_a_suspended_tenant_can_be_given_a_module(self, make_tenant):
         tenant = await make_tenant(modules=["conversations"])
-        await lifecycle.suspend_tenant(tenant.slug)
-        row = await lifecycle.enable_module(tenant.slug, "sample")
+        await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
+        row = await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
         assert (row.status, row.modules) == ("suspended", ["conversations", "sample"])

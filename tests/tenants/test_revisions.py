@@ -9,12 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from tenants import lifecycle, revisions
-from tenants.errors import TenantUnavailable
+from tenants.errors import StampMismatch, TenantUnavailable
 from tenants.ids import new_id
 from tenants.lifecycle import owner_connection
 from tenants.modules import get_module, get_modules
 from tenants.revisions import (
-    StampMismatch,
     find_module_of_revision,
     get_head,
     lock_key,
@@ -23,6 +22,7 @@ from tenants.revisions import (
     render,
 )
 from tenants.tenant import TenantRef
+from tenants.testing import TESTER
 from tests.tenants.alembic_cli import run_alembic
 from tests.tenants.structure import read_structure
 from tests.tenants.throwaway import make_module, write_revision
@@ -256,7 +256,7 @@ class TestStamps:
         before = await read_structure(tenant)
 
         with pytest.raises(StampMismatch, match=tenant.ref.schema) as refusal:
-            await lifecycle.enable_module(tenant.slug, "sample")
+            await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
 
         assert refusal.value.status == 409
         assert await read_structure(tenant) == before

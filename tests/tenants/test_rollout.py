@@ -10,6 +10,7 @@ from tenants.lifecycle import onboarding, owner_connection
 from tenants.models import Tenant, TenantStatus
 from tenants.modules import get_modules, order_modules
 from tenants.rollout import Outcome, migrate_tenants
+from tenants.testing import TESTER
 from tests.tenants.throwaway import make_module
 
 THINGS = (
@@ -47,8 +48,8 @@ async def make_fleet(make_tenant, load):
 
     yield make
     for tenant in made:
-        await lifecycle.delete_tenant(tenant.slug)
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
 
 def slugs(fleet):
@@ -252,14 +253,14 @@ async def test_a_tenant_created_in_mid_run_ends_at_head(make_fleet, make_tenant,
 
     assert await read_state(newcomer) == NEW
     await run
-    await lifecycle.delete_tenant(newcomer.slug)
-    await lifecycle.erase_tenant(newcomer.slug, newcomer.slug)
+    await lifecycle.delete_tenant(newcomer.slug, by=TESTER)
+    await lifecycle.erase_tenant(newcomer.slug, newcomer.slug, by=TESTER)
 
 
 async def test_suspended_tenants_go_along_and_those_made_or_deleted_stay_behind(make_fleet, load):
     fleet = await make_fleet(3)
-    await lifecycle.suspend_tenant(fleet[0].slug)
-    await lifecycle.delete_tenant(fleet[1].slug)
+    await lifecycle.suspend_tenant(fleet[0].slug, by=TESTER)
+    await lifecycle.delete_tenant(fleet[1].slug, by=TESTER)
     await Tenant.objects.filter(id=fleet[2].ref.id).aupdate(status=TenantStatus.PROVISIONING)
     load(THINGS, NOTE)
 

@@ -15,6 +15,7 @@ from tenants.db.engine import get_engine
 from tenants.db.statement import CompiledStatement
 from tenants.db.unit_of_work import read_session, write_session
 from tenants.revisions import get_head
+from tenants.testing import TESTER
 from tests.sample.module import Note, module
 from tests.tenants.relay import open_relay
 
@@ -192,8 +193,8 @@ async def test_a_connection_that_was_left_in_a_transaction_is_not_handed_out(fle
 
 async def test_a_deleted_tenants_role_does_not_poison_the_connection(make_tenant, fleet, configure):
     gone = await make_tenant()
-    await lifecycle.delete_tenant(gone.slug)
-    await lifecycle.erase_tenant(gone.slug, gone.slug)
+    await lifecycle.delete_tenant(gone.slug, by=TESTER)
+    await lifecycle.erase_tenant(gone.slug, gone.slug, by=TESTER)
     await configure(pool_size=1)
     _, _, backend = await look(fleet[0])
     for _ in range(2):

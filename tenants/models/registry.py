@@ -1,13 +1,10 @@
-"""The registry: who the tenants are and who may enter them. Django's tables, in `public`.
-
-No table of a tenant's schema refers to these: the registry and the tenants' data may live in
-different databases.
-"""
+"""Tenants, their host names, and the counter that tells every process of changes."""
 
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import RegexValidator
 from django.db import models
 
@@ -16,8 +13,15 @@ from tenants.names import HOST_PATTERN, SLUG_PATTERN
 from tenants.tenant import TenantRef
 
 
-class User(AbstractUser):
-    """A person who signs in: an operator of the installation or a member of tenants."""
+class Words(models.Func):
+    """The words of some columns, cut at all that is neither letter nor digit, for searching.
+
+    PostgreSQL's own parser would take `acme-007` for a word and the number -7.
+    """
+
+    template = "to_tsvector('simple', regexp_replace(%(expressions)s, '[^[:alnum:]]+', ' ', 'g'))"
+    arg_joiner = " || ' ' || "
+    output_field = SearchVectorField()
 
 
 class TenantStatus(models.TextChoices):
@@ -31,6 +35,8 @@ class Tenant(models.Model):
     """A customer, whose data lives in a PostgreSQL schema of its own.
 
     The id never changes and names the schema and the role; the slug may change at any time.
+    plan: a name of the setting `plans`. limits: what was agreed beyond the plan, by the names of
+    `tenants.limits.Limits`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -44,6 +50,8 @@ class Tenant(models.Model):
     status = models.CharField(
         max_length=20, choices=TenantStatus.choices, default=TenantStatus.PROVISIONING
     )
+    plan = models.CharField(max_length=40, default="standard")
+    limits = models.JSONField(default=dict, blank=True)
     modules = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     database = models.CharField(max_length=40, default="default", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -56,6 +64,11 @@ class Tenant(models.Model):
                 condition=models.Q(status__in=TenantStatus.values),
                 name="tenants_tenant_status_check",
             ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["status", "slug"], name="tenants_tenant_status_idx"),
+            models.Index(fields=["plan", "slug"], name="tenants_tenant_plan_idx"),
+            GinIndex(Words("slug", "name"), name="tenants_tenant_words_idx"),
         ]
 
     def __str__(self) -> str:
@@ -71,76 +84,37 @@ class Tenant(models.Model):
 
 
 class Domain(models.Model):
-    """A host name of a tenant's own, besides `<slug>.<base domain>`."""
+    """A host name of a tenant's own, besides `<slug>.<base domain>`.
+
+    It counts once it is verified: whoever can write `token` into its DNS owns it. Until then any
+    number of tenants may claim it.
+    """
 
     host = models.CharField(
         max_length=253,
-        unique=True,
         validators=[RegexValidator(HOST_PATTERN)],
         help_text="Lower-case host name without a port, such as chat.example.com.",
     )
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="domains")
+    token = models.CharField(max_length=64, editable=False)
+    verified_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["host"]
-
-    def __str__(self) -> str:
-        return self.host
-
-
-class ApiKey(models.Model):
-    """A key to one tenant. The key itself is shown once and never stored.
-
-    secret_hash: SHA-256 of the whole key, which carries 190 random bits, so that a slow
-    password hash would add nothing.
-    """
-
-    public_id = models.CharField(max_length=16, unique=True, editable=False)
-    secret_hash = models.BinaryField(max_length=32, editable=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="api_keys")
-    name = models.CharField(max_length=100)
-    scopes = ArrayField(models.CharField(max_length=20), default=list)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["-created_at"]
-        verbose_name = "API key"
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.public_id})"
-
-
-class Role(models.TextChoices):
-    OWNER = "owner"
-    ADMIN = "admin"
-    MEMBER = "member"
-    VIEWER = "viewer"
-
-
-class Membership(models.Model):
-    """A user's role in a tenant."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
-    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
-                fields=["user", "tenant"], name="tenants_membership_user_tenant_key"
+                fields=["host", "tenant"], name="tenants_domain_host_tenant_key"
             ),
-            models.CheckConstraint(
-                condition=models.Q(role__in=Role.values), name="tenants_membership_role_check"
+            models.UniqueConstraint(
+                fields=["host"],
+                condition=models.Q(verified_at__isnull=False),
+                name="tenants_domain_verified_host_key",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} is {self.role} of {self.tenant}"
+        return self.host
 
 
 class RegistryVersion(models.Model):

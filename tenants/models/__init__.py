@@ -1,0 +1,24 @@
+"""The registry: who the tenants are and who may enter them. Django's tables, in `public`.
+
+No table of a tenant's schema refers to these: the registry and the tenants' data may live in
+different databases.
+"""
+
+from tenants.models.audit import AuditEntry
+from tenants.models.keys import ApiKey, Creation, OperatorKey
+from tenants.models.members import Membership, Role, User
+from tenants.models.registry import Domain, RegistryVersion, Tenant, TenantStatus
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "Creation",
+    "Domain",
+    "Membership",
+    "OperatorKey",
+    "RegistryVersion",
+    "Role",
+    "Tenant",
+    "TenantStatus",
+    "User",
+]

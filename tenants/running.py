@@ -1,0 +1,91 @@
+"""The requests that this process is answering: counted by tenant, and ended when they must be.
+
+When the registry changes, whoever is being answered is asked for its pass again: a suspended
+tenant's requests and streams end, and so do those of a revoked key.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import structlog
+
+from tenants.errors import ApplicationError, DatabaseUnavailable, TooManyRequests
+from tenants.limits import Limits
+
+log = structlog.get_logger(__name__)
+
+
+class RunningRequest:
+    """One request. ended_by: why it was ended before its answer was whole, if it was."""
+
+    def __init__(self, task: asyncio.Task[object]) -> None:
+        self._task = task
+        self.tenant_id: UUID | None = None
+        self.check_again: Callable[[], Awaitable[object]] | None = None
+        self.ended_by: ApplicationError | None = None
+
+    def end(self, reason: ApplicationError) -> None:
+        self.ended_by = reason
+        self._task.cancel()
+
+
+class RunningRequests:
+    """All requests of a process."""
+
+    def __init__(self) -> None:
+        self._all: set[RunningRequest] = set()
+        self._by_tenant: Counter[UUID] = Counter()
+
+    def enter(self) -> RunningRequest:
+        task = asyncio.current_task()
+        assert task is not None
+        request = RunningRequest(task)
+        self._all.add(request)
+        return request
+
+    def admit(
+        self,
+        request: RunningRequest,
+        tenant_id: UUID | None,
+        limits: Limits,
+        check_again: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Count a request for its tenant, if it has one, and remember how to authenticate it.
+
+        check_again: raises an ApplicationError when the caller is not let in any more.
+        Raises TooManyRequests (429) if as many of the tenant's are running as it may have.
+        """
+        if request.check_again is not None:
+            return  # Admitted; this is the check that was meant.
+        limit = limits.concurrent_requests
+        if tenant_id is not None:
+            if limit is not None and self._by_tenant[tenant_id] >= limit:
+                raise TooManyRequests(limit)
+            self._by_tenant[tenant_id] += 1
+        request.tenant_id, request.check_again = tenant_id, check_again
+
+    def leave(self, request: RunningRequest) -> None:
+        self._all.discard(request)
+        if request.tenant_id is not None:
+            self._by_tenant[request.tenant_id] -= 1
+            if not self._by_tenant[request.tenant_id]:
+                del self._by_tenant[request.tenant_id]
+
+    async def check_all(self) -> None:
+        """End the requests whose callers are not let in any more."""
+        for request in list(self._all):
+            if request.check_again is None:
+                continue  # It has yet to be authenticated.
+            try:
+                await request.check_again()
+            except DatabaseUnavailable:
+                continue  # Nothing is known against it.
+            except ApplicationError as reason:
+                if request in self._all:
+                    log.info("request.ended", code=reason.code)
+                    request.end(reason)
+
+
+running = RunningRequests()
