@@ -1,6 +1,6 @@
 """What every request passes before any view: its id, its URL, its host, its body's size.
 
-Then the tenant API goes to the lean handler, the admin and the docs to Django's own.
+Then the APIs go to the lean handler, the admin, the docs and the pages of members to Django's own.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ from tenants.keys import KEY_IN_TEXT
 
 log = structlog.get_logger(__name__)
 
-API_PREFIX = "/api/v1/"
+API_PREFIXES = ("/api/v1/", "/api/admin/v1/")
+# What a tenant's host serves beside the APIs, since a session belongs to the host where it began.
+MEMBER_PAGES = ("/accounts/", "/static/")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(?P<name>[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
@@ -92,21 +94,20 @@ class Gateway:
             await _send_json(*(await report_readiness()), send)
             return
         _check_url(scope)
-        host_tenant = await self._resolve_host(scope, headers)
-        if path.startswith(API_PREFIX):
+        host = self._read_host(scope, headers)
+        host_tenant = await self._find_tenant(host)
+        if path.startswith(API_PREFIXES):
             body = await self._read_body(headers, receive)
             await self._api.answer(scope, body, receive, send, host_tenant)
-        elif host_tenant is not None:
-            raise errors.NotFound("A tenant's host serves the API only.")
-        else:
+        elif host_tenant is None or (self._is_ours(host) and path.startswith(MEMBER_PAGES)):
             await self._pages(scope, self._capped(headers, receive), send)
+        else:
+            raise errors.NotFound("A tenant's host serves its API only.")
 
-    async def _resolve_host(
-        self, scope: Scope, headers: dict[bytes, list[bytes]]
-    ) -> TenantEntry | None:
-        """The tenant that the request's host names, or None for a host of the service's own.
+    def _read_host(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
+        """The name of the host that was asked, in lower case and without the port.
 
-        Raises InvalidHost (400) for any other: no view ever sees a foreign host.
+        Raises InvalidHost (400) unless there is exactly one.
         """
         names = headers.get(b"host", [])
         if self._settings.trust_proxy_headers:
@@ -118,13 +119,27 @@ class Gateway:
         match = _HOST.fullmatch(names[0].decode("latin1")) if len(names) == 1 else None
         if match is None:
             raise errors.InvalidHost("Send exactly one valid Host header.")
-        name = match["name"].lower()
-        if name in self._own_hosts:
+        return match["name"].lower()
+
+    async def _find_tenant(self, host: str) -> TenantEntry | None:
+        """The tenant that a host belongs to, or None for a host of the service's own.
+
+        Raises InvalidHost (400) for any other: no view ever sees a foreign host.
+        """
+        if host in self._own_hosts:
             return None
-        tenant = await get_directory().find_host(name)
+        tenant = await get_directory().find_host(host)
         if tenant is None:
             raise errors.InvalidHost
         return tenant
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a host's DNS is in our hands.
+
+        Nobody signs in at a domain of a tenant's own: whoever runs its DNS could take it
+        elsewhere, and with it the passwords and sessions of people who are in other tenants too.
+        """
+        return host.endswith(f".{self._settings.base_domain}")
 
     async def _read_body(self, headers: dict[bytes, list[bytes]], receive: Receive) -> bytes:
         """The whole body. Raises BodyTooLarge (413), RequestTimeout (408)."""
@@ -165,7 +180,7 @@ class Gateway:
 def _check_url(scope: Scope) -> None:
     """Refuse what must not stand in a URL: an API key, which would end up in logs, and NUL."""
     url = scope["path"].encode() + b"?" + unquote_to_bytes(scope["query_string"])
-    if b"tnt_" in url and KEY_IN_TEXT.search(url):
+    if KEY_IN_TEXT.search(url):
         raise errors.KeyInUrl
     if b"\0" in url:
         raise errors.InvalidInput("The URL has a NUL character.")

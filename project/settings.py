@@ -16,11 +16,13 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
 from sqlalchemy.engine import make_url
 
+from project import admin_theme
 from project.dev.settings import ENV_PREFIX, EmbeddedSettings
+from project.mail import MailSettings, django_mail
 from tenants.settings import EngineSettings, JsonList
 
 
-class Settings(EmbeddedSettings, EngineSettings):
+class Settings(EmbeddedSettings, MailSettings, EngineSettings):
     """Everything that an installation can choose."""
 
     environment: Literal["development", "production"] = Field(
@@ -167,17 +169,20 @@ SECRET_KEY = (
     TENANTRY.secret_key.get_secret_value() if TENANTRY.secret_key else secrets.token_urlsafe(48)
 )
 DEBUG = TENANTRY.debug
+_IN_PRODUCTION = TENANTRY.environment == "production"
 # The gateway (`project/asgi.py`) has compared the host with the base domain and the Domain rows
 # before any view runs; Django's own list can't know those rows.
 ALLOWED_HOSTS = ["*"]
 USE_X_FORWARDED_HOST = False
 
 INSTALLED_APPS = [
+    "unfold",  # Before the admin, whose templates it replaces.
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",
     "django.contrib.staticfiles",
     "ninja",  # Brings the API docs' scripts, so that they work offline.
     "tenants",
@@ -218,13 +223,30 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+LOGIN_URL = LOGOUT_REDIRECT_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "accounts:home"
+PASSWORD_RESET_TIMEOUT = 3 * 60 * 60
+CSRF_FAILURE_VIEW = "tenants.accounts.pages.refuse_form"
+# Which ones there are depends on the mail server.
+globals().update(django_mail(TENANTRY, TENANTRY.data_dir, in_production=_IN_PRODUCTION))
+DEFAULT_FROM_EMAIL = TENANTRY.email_from or f"Tenantry <tenantry@{TENANTRY.base_domain}>"
 STATIC_URL = "/static/"
 # Files are served from the packages that bring them; there is no collection step to forget.
 SERVESTATIC_USE_FINDERS = True
 TIME_ZONE = "UTC"
 USE_TZ = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TENANTRY.environment == "production"
+# Where `tenants/sessions.py` reads them.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _IN_PRODUCTION
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = True
+# A page's own script reads it, to send it back in the header `X-CSRFToken`.
+CSRF_COOKIE_HTTPONLY = False
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if TENANTRY.trust_proxy_headers else None
+)
 SECURE_CONTENT_TYPE_NOSNIFF = True
+UNFOLD = admin_theme.UNFOLD
 # Commands log what goes wrong; a server sets its own level when it starts.
 LOGGING_CONFIG = "project.logging.set_up_logging"
 LOGGING = {"log_format": "console", "level": "WARNING"}

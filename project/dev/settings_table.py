@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import orjson
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -30,6 +30,8 @@ _WORDS = {
     int: "whole number",
     float: "number",
     bool: "true or false",
+    list: "JSON list",
+    dict: "JSON object",
 }
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "min_length": "at least"}
 
@@ -62,10 +64,8 @@ def _describe_values(field: FieldInfo) -> str:
     choices = [choice for choice in _flatten(field.annotation) if choice is not type(None)]
     if all(isinstance(choice, str) for choice in choices):
         words = " or ".join(f"`{choice}`" for choice in choices)
-    elif get_origin(choices[0]) is list:
-        words = "JSON list"
     else:
-        words = _WORDS[choices[0]]
+        words = _WORDS[get_origin(choices[0]) or choices[0]]
     bounds = [
         f"{phrase} {getattr(constraint, attribute)}"
         for constraint in field.metadata
@@ -78,7 +78,7 @@ def _describe_values(field: FieldInfo) -> str:
 def _flatten(annotation: Any) -> list[Any]:
     """The members of a union and the values of a literal."""
     arguments = get_args(annotation)
-    if not arguments or get_origin(annotation) is list:
+    if not arguments or get_origin(annotation) in {list, dict}:
         return [annotation]
     return [member for argument in arguments for member in _flatten(argument)]
 
@@ -88,7 +88,13 @@ def _show(default: Any) -> str:
         return ""
     if isinstance(default, Path):
         default = default.relative_to(ROOT).as_posix()
-    return f"`{default if isinstance(default, str) else orjson.dumps(default).decode()}`"
+    if not isinstance(default, str):
+        default = orjson.dumps(default, default=_dump_set_values).decode()
+    return f"`{default}`"
+
+
+def _dump_set_values(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(exclude_none=True)
 
 
 def main() -> None:

@@ -27,6 +27,12 @@ def test_every_setting_stands_there_with_its_description_and_default(model):
         assert (default == "required") is field.is_required()
 
 
+def test_a_setting_that_maps_names_to_values_is_a_json_object_with_what_is_set():
+    row = next(line for line in render_table().splitlines() if "`TENANTRY_PLANS`" in line)
+    _, _, values, default, *_ = (cell.strip() for cell in row.split("|"))
+    assert (values, default) == ("JSON object, at least 1", '`{"standard":{}}`')
+
+
 def test_the_settings_of_the_modules_are_those_of_their_contract():
     found = [module.settings for module in get_modules() if module.settings is not None]
     assert found == MODELS[1:]

@@ -1,5 +1,6 @@
 import logging
 import time
+from datetime import UTC, datetime
 from io import StringIO
 
 import orjson
@@ -296,7 +297,9 @@ async def test_the_services_own_hosts_are_served_with_any_port_and_case(applicat
     assert (await Exchange("GET", PATH, headers=headers).run(application)).status == 200
 
 
-async def test_a_tenants_host_serves_its_key_alone_and_no_page(application, make_tenant, tenant):
+async def test_a_tenants_host_serves_its_key_alone_and_neither_admin_nor_docs(
+    application, make_tenant, tenant
+):
     other = await make_tenant()
     host = (b"host", f"{tenant.slug}.LOCALHOST:8000".encode())
 
@@ -306,16 +309,35 @@ async def test_a_tenants_host_serves_its_key_alone_and_no_page(application, make
     assert (await ask(PATH, tenant)).status == 200
     refused = await ask(PATH, other)
     assert (refused.status, refused.problem["code"]) == (401, "unauthenticated")
-    for path in ("/admin/", "/api/docs", "/"):
+    for path in ("/admin/", "/admin/login/", "/api/docs", "/api/openapi.json", "/", "/accounts"):
         assert (await ask(path, tenant)).status == 404
 
 
 async def test_a_tenants_own_domain_is_served(application, tenant):
-    await Domain.objects.acreate(tenant=tenant.row, host=f"{tenant.slug}.example.org")
-    headers = [(b"host", f"{tenant.slug}.example.org".encode()), *bearer(tenant)[1:]]
-    await get_directory()._poll()  # Rather than wait for the next one.
+    host = f"{tenant.slug}.example.org"
+    domain = await Domain.objects.acreate(tenant=tenant.row, host=host)
+    headers = [(b"host", host.encode()), *bearer(tenant)[1:]]
 
+    assert (await Exchange("GET", PATH, headers=headers).run(application)).status == 400
+    await Domain.objects.filter(pk=domain.pk).aupdate(verified_at=datetime.now(UTC))
+    await get_directory()._poll()  # Rather than wait for the next one.
     assert (await Exchange("GET", PATH, headers=headers).run(application)).status == 200
+
+
+async def test_members_sign_in_at_a_tenants_host_whose_dns_is_ours_and_at_no_other(
+    application, tenant
+):
+    own = f"{tenant.slug}.localhost"
+    theirs = f"{tenant.slug}.example.net"
+    await Domain.objects.acreate(tenant=tenant.row, host=theirs, verified_at=datetime.now(UTC))
+
+    def ask(host, path):
+        return Exchange("GET", path, headers=[(b"host", host.encode())]).run(application)
+
+    for path in ("/accounts/login/", "/static/tenants/accounts.css"):
+        assert (await ask(own, path)).status == 200
+        refused = await ask(theirs, path)
+        assert (refused.status, refused.problem["code"]) == (404, "not_found")
 
 
 async def test_a_forwarded_host_is_ignored_unless_a_proxy_is_trusted(gateway, tenant, make_tenant):
@@ -340,16 +362,19 @@ async def test_a_forwarded_host_is_ignored_unless_a_proxy_is_trusted(gateway, te
     assert (await ask(b"localhost", [], **trusting)).status == 200
 
 
-async def test_a_tenant_cannot_be_named_by_any_header(application, make_tenant):
+async def test_another_tenant_cannot_be_named_by_any_header(application, make_tenant):
     tenant, other = await make_tenant(), await make_tenant()
     await Exchange("POST", PATH, headers=bearer(other, JSON), chunks=[b'{"title": "theirs"}']).run(
         application
     )
-    spoofs = [(b"x_tenant", other.slug.encode()), (b"x-tenant", other.slug.encode())]
 
-    exchange = await Exchange("GET", PATH, headers=bearer(tenant, *spoofs)).run(application)
+    def ask(name):
+        spoof = (name, other.slug.encode())
+        return Exchange("GET", PATH, headers=bearer(tenant, spoof)).run(application)
 
-    assert orjson.loads(exchange.body)["data"] == []
+    ignored, refused = await ask(b"x_tenant"), await ask(b"x-tenant")
+    assert orjson.loads(ignored.body)["data"] == []
+    assert (refused.status, refused.problem["code"]) == (401, "unauthenticated")
 
 
 # Bodies

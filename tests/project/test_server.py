@@ -191,6 +191,7 @@ def test_what_is_hardly_http_gets_a_client_error_and_harms_nobody(dev, sent):
     assert "Traceback" not in dev.log.read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_everything_and_a_second_start_finds_it_all_again():
     with data_folder() as data_dir:
         started_at = time.monotonic()
@@ -218,6 +219,7 @@ def test_ctrl_c_stops_everything_and_a_second_start_finds_it_all_again():
             service.end(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_no_acknowledged_message_is_lost_when_the_server_is_killed():
     with data_folder() as data_dir:
         acknowledged: list[str] = []

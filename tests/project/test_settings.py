@@ -1,6 +1,7 @@
 """The settings: read from the environment and `.env`, refused whole and with every reason."""
 
 import os
+import runpy
 import subprocess
 import sys
 
@@ -68,7 +69,11 @@ class TestReading:
         assert settings.modules == []
 
     def test_what_is_said_of_the_settings_says_no_password(self, load):
-        settings = load(owner_url="postgresql://o:hushhush@localhost/db", secret_key="hush" * 9)
+        settings = load(
+            owner_url="postgresql://o:hushhush@localhost/db",
+            secret_key="hush" * 9,
+            email_url="smtp://me:hushhush@localhost",
+        )
         for text in (repr(settings), str(settings), settings.model_dump_json()):
             assert "hush" not in text
 
@@ -97,7 +102,7 @@ class TestMistakes:
             "TENANTRY_RUNTIME_URL: must name a user and a database",
             "TENANTRY_OWNER_URL: is not a URL such as postgresql://user:password@host/db",
             "TENANTRY_MODULES: Input should be a valid list",
-            'TENANTRY_ALLOWED_HOSTS: must be a JSON list such as ["one", "two"]',
+            'TENANTRY_ALLOWED_HOSTS: must be JSON, such as ["one", "two"] or {"one": {}}',
             "TENANTRY_POOL_SIZE: Input should be a valid integer, unable to parse string as an "
             "integer",
             "TENANTRY_POOL_TIMEOUT_SECONDS: Input should be greater than 0",
@@ -115,9 +120,11 @@ class TestMistakes:
 
     def test_a_mistake_never_shows_what_was_given(self, list_mistakes):
         mistakes = list_mistakes(
-            runtime_url="mysql://me:hushhush@localhost/db", secret_key="hushhush"
+            runtime_url="mysql://me:hushhush@localhost/db",
+            secret_key="hushhush",
+            email_url="smtp://me:hushhush@localhost:port",
         )
-        assert len(mistakes) == 2
+        assert len(mistakes) == 3
         assert "hush" not in "".join(mistakes)
 
     def test_unknown_names_are_reported_however_close_they_are(self, list_mistakes):
@@ -209,6 +216,48 @@ class TestProduction:
             "error: TENANTRY_DEBUG: must be off in production",
             "error: TENANTRY_SECRET_KEY: is required in production",
         ]
+
+
+class TestSignIn:
+    """What Django makes of the settings, for cookies and for what a proxy says."""
+
+    @pytest.fixture
+    def django(self, load):
+        """Django's settings under these variables."""
+
+        def read(**variables):
+            load(**variables)
+            return runpy.run_path(str(ROOT / "project" / "settings.py"))
+
+        return read
+
+    def test_cookies_need_tls_in_production(self, django):
+        names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
+        assert [django()[name] for name in names] == [False, False]
+        production = django(environment="production", secret_key=KEY)
+        assert [production[name] for name in names] == [True, True]
+
+    def test_a_proxy_is_believed_if_the_settings_say_so(self, django):
+        assert django()["SECURE_PROXY_SSL_HEADER"] is None
+        trusting = django(trust_proxy_headers="true")
+        assert trusting["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+
+    def test_mails_come_from_the_base_domain_unless_a_setting_says_otherwise(self, django):
+        assert (
+            django(base_domain="example.com")["DEFAULT_FROM_EMAIL"]
+            == "Tenantry <tenantry@example.com>"
+        )
+        assert (
+            django(email_from="Acme <a@example.com>")["DEFAULT_FROM_EMAIL"]
+            == "Acme <a@example.com>"
+        )
+
+    def test_mails_are_files_in_development_and_refused_in_production(self, django, tmp_path):
+        development = django(data_dir=str(tmp_path))
+        assert development["EMAIL_BACKEND"].endswith("filebased.EmailBackend")
+        assert development["EMAIL_FILE_PATH"] == tmp_path / "mail"
+        production = django(environment="production", secret_key=KEY)
+        assert production["EMAIL_BACKEND"] == "project.mail.NoServer"
 
 
 # URL, and what Django gets: name, user, password, host, port, options.

@@ -16,7 +16,7 @@ from tenants.directory import get_directory, set_directory
 from tenants.errors import DatabaseUnavailable
 from tenants.keys import find_public_id, generate_key, hash_key
 from tenants.models import ApiKey, Domain, Tenant
-from tenants.testing import connect
+from tenants.testing import TESTER, connect
 
 LIST = "/api/v1/conversations"
 
@@ -159,16 +159,16 @@ async def test_a_bad_checksum_is_refused_without_a_query(anyone, client, no_dire
 
 
 async def test_a_revoked_key_is_refused_within_a_second_and_others_are_not(tenant, client):
-    second = await lifecycle.issue_key(tenant.slug, "Second")
+    second = await lifecycle.issue_key(tenant.slug, "Second", by=TESTER)
     assert (await client.get(LIST, headers=tenant.headers)).status_code == 200
-    await lifecycle.revoke_key(tenant.slug, find_public_id(tenant.key))
+    await lifecycle.revoke_key(tenant.slug, find_public_id(tenant.key), by=TESTER)
     await refused_within(client, tenant.headers, 401, "unauthenticated")
     assert (await client.get(LIST, headers=bearer(second.text))).status_code == 200
 
 
 async def test_a_key_is_refused_from_the_moment_at_which_it_expires(tenant, client):
     soon = datetime.now(UTC) + timedelta(seconds=0.3)
-    key = await lifecycle.issue_key(tenant.slug, "Short-lived", expires_at=soon)
+    key = await lifecycle.issue_key(tenant.slug, "Short-lived", expires_at=soon, by=TESTER)
     assert (await client.get(LIST, headers=bearer(key.text))).status_code == 200
     await refused_within(client, bearer(key.text), 401, "unauthenticated", seconds=0.5)
     assert datetime.now(UTC) >= soon
@@ -177,9 +177,9 @@ async def test_a_key_is_refused_from_the_moment_at_which_it_expires(tenant, clie
 
 async def test_a_suspended_tenant_is_refused_within_a_second_until_it_is_resumed(tenant, client):
     assert (await client.get(LIST, headers=tenant.headers)).status_code == 200
-    await lifecycle.suspend_tenant(tenant.slug)
+    await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
     await refused_within(client, tenant.headers, 403, "tenant_suspended")
-    await lifecycle.resume_tenant(tenant.slug)
+    await lifecycle.resume_tenant(tenant.slug, by=TESTER)
     deadline = time.monotonic() + 1
     while (await client.get(LIST, headers=tenant.headers)).status_code != 200:
         assert time.monotonic() < deadline
@@ -188,9 +188,9 @@ async def test_a_suspended_tenant_is_refused_within_a_second_until_it_is_resumed
 
 async def test_a_tenant_that_is_being_deleted_is_refused(tenant, client):
     assert (await client.get(LIST, headers=tenant.headers)).status_code == 200
-    await lifecycle.delete_tenant(tenant.slug)
+    await lifecycle.delete_tenant(tenant.slug, by=TESTER)
     await refused_within(client, tenant.headers, 403, "tenant_deleting")
-    await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+    await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
     deadline = time.monotonic() + 1
     while (await client.get(LIST, headers=tenant.headers)).status_code != 401:
         assert time.monotonic() < deadline
@@ -238,7 +238,7 @@ async def test_a_module_that_is_not_enabled_is_not_there(make_tenant, client):
         answer = await client.get(path, headers=tenant.headers)
         assert_refused(answer, 404, "module_not_enabled")
     assert (await client.get(LIST, headers=tenant.headers)).status_code == 200
-    await lifecycle.enable_module(tenant.slug, "sample")
+    await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
     deadline = time.monotonic() + 1
     while (await client.get(path, headers=tenant.headers)).json()["code"] != "not_found":
         assert time.monotonic() < deadline
@@ -250,7 +250,7 @@ async def test_a_module_that_is_not_enabled_is_not_there(make_tenant, client):
 
 async def test_a_key_works_on_its_tenants_hosts(tenant, client):
     domain = f"{tenant.slug}.example.com"
-    await Domain.objects.acreate(host=domain, tenant=tenant.row)
+    await Domain.objects.acreate(host=domain, tenant=tenant.row, verified_at=datetime.now(UTC))
     for host in (
         f"{tenant.slug}.localhost",
         f"{tenant.slug}.localhost:8000",
@@ -275,7 +275,7 @@ async def test_a_key_on_another_tenants_host_is_an_unknown_key(fleet, client):
 
 async def test_a_suspended_tenants_key_tells_nothing_on_another_tenants_host(make_tenant, client):
     ours, theirs = await make_tenant(), await make_tenant()
-    await lifecycle.suspend_tenant(ours.slug)
+    await lifecycle.suspend_tenant(ours.slug, by=TESTER)
     headers = {**ours.headers, "host": f"{theirs.slug}.localhost"}
     assert_refused(await client.get(LIST, headers=headers), 401, "unauthenticated")
 
@@ -331,14 +331,40 @@ async def test_a_forwarded_host_is_ignored(fleet, client):
         assert_refused(await client.get(LIST, headers=headers), 400, "invalid_host")
 
 
-@pytest.mark.parametrize("name", ["X_Tenant", "X-Tenant", "X-Tenant-Id", "X_TENANT_ID", "Tenant"])
-async def test_a_header_that_names_a_tenant_is_ignored(fleet, make_tenant, client, name):
+@pytest.mark.parametrize(
+    "name", ["X_Tenant", "X-Tenant-Id", "X_TENANT_ID", "Tenant", "Host-Tenant"]
+)
+async def test_a_header_that_seems_to_name_a_tenant_is_ignored(fleet, make_tenant, client, name):
     ours, theirs = await make_tenant(), fleet[0]
     made = await client.post(LIST, headers=ours.headers, json={"title": ours.slug})
     for value in (theirs.slug, str(theirs.ref.id), theirs.ref.schema):
         answer = await client.get(LIST, headers={**ours.headers, name: value})
         assert [conversation["id"] for conversation in answer.json()["data"]] == [made.json()["id"]]
         assert_refused(await client.get(LIST, headers={name: value}), 401, "unauthenticated")
+
+
+async def test_a_header_that_names_a_tenant_must_mean_the_keys(fleet, client):
+    ours, theirs = fleet[:2]
+    unknown = await client.get(LIST, headers=bearer(generate_key().text))
+    for host in ("localhost", f"{ours.slug}.localhost"):
+        headers = {**ours.headers, "host": host, "X-Tenant": ours.slug}
+        assert (await client.get(LIST, headers=headers)).status_code == 200
+    for named in (theirs.slug, "unknown", "", ours.slug.upper(), str(ours.ref.id), "x" * 5_000):
+        answer = await client.get(LIST, headers={**ours.headers, "X-Tenant": named})
+        assert_refused(answer, 401, "unauthenticated")
+        assert without_request_id(answer) == without_request_id(unknown)
+    twice = [*ours.headers.items(), ("X-Tenant", ours.slug), ("X-Tenant", ours.slug)]
+    assert_refused(await client.get(LIST, headers=twice), 401, "unauthenticated")
+
+
+async def test_a_host_and_a_header_that_disagree_are_refused(fleet, client):
+    ours, theirs = fleet[:2]
+    for host, named in ((ours, theirs), (theirs, ours)):
+        headers = {"host": f"{host.slug}.localhost", "X-Tenant": named.slug}
+        for key in (ours.headers, theirs.headers):
+            answer = await client.get(LIST, headers={**headers, **key})
+            assert_refused(answer, 401, "unauthenticated")
+        assert_refused(await client.get(LIST, headers=headers), 400, "tenant_missing")
 
 
 @pytest.mark.parametrize("name", ["X_Authorization", "HTTP_AUTHORIZATION", "Http-Authorization"])

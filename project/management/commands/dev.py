@@ -1,5 +1,6 @@
 """Everything for a developer's machine: database, registry, demo tenant, server."""
 
+import os
 import secrets
 from argparse import ArgumentParser
 from typing import Any
@@ -9,7 +10,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from project.dev.database import Credentials
-from project.dev.demo import SLUG, ensure_demo
+from project.dev.demo import SLUG, ensure_demo, ensure_operator
+from project.dev.settings import ENV_PREFIX
 from project.server import PortTaken, open_socket, serve, worker_count
 from tenants.management.output import fail, print_json, run
 from tenants.models import User
@@ -40,6 +42,8 @@ class Command(BaseCommand):
             listener = open_socket("127.0.0.1", options["port"])
         except PortTaken as error:
             fail(str(error))
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        _publish(base_url)
         credentials = Credentials(settings.TENANTRY.data_dir)
         call_command("migrate", verbosity=0)
         for outcome in run(migrate_tenants()):
@@ -47,13 +51,11 @@ class Command(BaseCommand):
                 self.stderr.write(f"warning: {outcome.slug} was not migrated: {outcome.error}")
         password = _ensure_admin(credentials)
         api_key = None if options["no_demo"] else ensure_demo(credentials)
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         facts = {
             "base_url": base_url,
             "tenant": None if options["no_demo"] else SLUG,
             "api_key": api_key,
-            # Operator keys belong to the management API, which is not part of this release.
-            "operator_key": None,
+            "operator_key": ensure_operator(credentials),
             "admin_url": f"{base_url}/admin/",
             "admin_user": ADMIN_USER,
             "admin_password": password,
@@ -75,6 +77,13 @@ class Command(BaseCommand):
         raise SystemExit(serve(listener, relaxed, options["workers"], announce))
 
 
+def _publish(base_url: str) -> None:
+    """Let links in mails lead here, unless a setting says otherwise."""
+    if "public_url" not in settings.TENANTRY.model_fields_set:
+        # Workers read the environment.
+        os.environ[f"{ENV_PREFIX}PUBLIC_URL"] = settings.TENANTRY.public_url = base_url
+
+
 def _ensure_admin(credentials: Credentials) -> str:
     """Have a superuser whose password is the one kept in the data folder."""
     password = credentials.read().get("admin_password") or secrets.token_urlsafe(12)
@@ -93,9 +102,12 @@ def _banner(facts: dict[str, Any]) -> str:
         "",
         f"Tenantry serves at   {facts['base_url']}",
         f"API docs             {facts['base_url']}/api/docs",
+        f"Management API docs  {facts['base_url']}/api/admin/docs",
         f"Admin                {facts['admin_url']}",
         f"  user               {facts['admin_user']}",
         f"  password           {facts['admin_password']}",
+        f"Members sign in at   {facts['base_url']}/accounts/",
+        f"Operator's key       {facts['operator_key']}",
     ]
     if facts["api_key"]:
         lines += [
