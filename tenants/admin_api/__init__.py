@@ -1,0 +1,1 @@
+"""The management API: `tenants.lifecycle` over HTTP, for operators and for tenants' own admins."""

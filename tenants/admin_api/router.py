@@ -1,0 +1,9 @@
+"""All routes of the management API."""
+
+from ninja import Router
+
+from tenants.admin_api import audit, domains, keys, members, tenants
+
+router = Router()
+for part in (tenants, keys, domains, members, audit):
+    router.add_router("", part.router)
