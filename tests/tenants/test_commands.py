@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -21,9 +22,11 @@ from project.dev.settings import ROOT
 from tenants import lifecycle, modules, revisions
 from tenants.db.base import create_metadata
 from tenants.lifecycle import onboarding, owner_connection
+from tenants.management import command, output
 from tenants.management.output import CONFLICT, FAILED, MISSING, USAGE
 from tenants.models import ApiKey, Tenant
 from tenants.modules import get_modules
+from tenants.testing import TESTER, onboard
 from tests.tenants.alembic_cli import run_alembic
 from tests.tenants.test_logins import superuser_url
 from tests.tenants.throwaway import make_module, write_revision
@@ -113,22 +116,54 @@ class TestTenants:
         result = await run("tenants", "create", slug, "--name", "Acme", "--module", "conversations")
 
         assert result.code == 0
-        assert f"slug     {slug}" in result.out
-        assert "modules  conversations\n" in result.out
-        assert "api_key  tnt_" in result.out
+        facts = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+        assert facts["slug"] == slug
+        assert facts["modules"] == "conversations"
+        assert facts["api_key"].startswith("tnt_")
+        assert result.err == "The API key is shown only now.\n"
+
+    async def test_create_takes_plan_limits_and_an_owner(self, run, slug):
+        result = await run(
+            *("tenants", "create", slug, "--name", "Acme", "--plan", "standard", "--json"),
+            *("--limit", "members=2", "--limit", "api_keys=3", "--owner", "Ann@Example.com"),
+        )
+        assert result.json["limits"] == {"members": 2, "api_keys": 3}
+        assert result.json["owner"]["email"] == "ann@example.com"
+        assert result.json["owner"]["role"] == "owner"
+        assert result.json["owner"]["mail_sent"] is True
+
+    async def test_the_owners_link_is_to_be_passed_on_where_no_mail_goes_out(
+        self, run, slug, settings
+    ):
+        settings.EMAIL_BACKEND = "project.mail.NoServer"
+        result = await run(
+            "tenants", "create", slug, "--name", "Acme", "--owner", "ann@example.com"
+        )
+        assert result.code == 0
+        assert "owner.url" in result.out
+        assert result.err.endswith(
+            "No mail could be sent to the owner: pass on the link at owner.url.\n"
+        )
 
     async def test_the_words_of_a_tenants_life(self, run, slug):
-        await lifecycle.create_tenant(slug, "Acme", ["conversations"])
+        await onboard(slug, "Acme", ["conversations"])
         new_slug = f"{slug}-two"
         steps = [
             (["show", slug], {"slug": slug, "status": "active"}),
-            (["rename", slug, "--slug", new_slug, "--name", "New"], {"slug": new_slug}),
+            (["change", slug, "--slug", new_slug, "--name", "New"], {"slug": new_slug}),
+            (
+                ["change", new_slug, "--limit", "domains=1", "--limit", "members=5"],
+                {"limits": {"domains": 1, "members": 5}, "name": "New"},
+            ),
+            (["change", new_slug, "--limit", "api_keys=9"], {"limits": {"api_keys": 9}}),
+            (["change", new_slug, "--plan", "standard"], {"limits": {"api_keys": 9}}),
+            (["change", new_slug, "--no-limits"], {"limits": {}}),
             (["suspend", new_slug], {"status": "suspended", "name": "New"}),
             (["resume", new_slug], {"status": "active"}),
             (["enable", new_slug, "sample"], {"modules": ["conversations", "sample"]}),
             (["disable", new_slug, "sample"], {"modules": ["conversations"]}),
             (["delete", new_slug], {"status": "deleting"}),
-            (["delete", new_slug, "--erase", "--confirm", new_slug], {"erased": True}),
+            (["erase", new_slug, "--confirm", new_slug], {"erased": True}),
         ]
         for arguments, expected in steps:
             result = await run("tenants", *arguments, "--json")
@@ -137,8 +172,9 @@ class TestTenants:
         assert not await Tenant.objects.filter(slug=new_slug).aexists()
 
     async def test_list_shows_every_tenant(self, run, slug):
-        await lifecycle.create_tenant(slug, "A name of some length that a table must not cut off")
-        await lifecycle.suspend_tenant(slug)
+        name = "A [name] of some :length: that a table must not cut off"
+        await onboard(slug, name)
+        await lifecycle.suspend_tenant(slug, by=TESTER)
 
         rows = {row["slug"]: row for row in (await run("tenants", "list", "--json")).json}
         assert rows[slug]["status"] == "suspended"
@@ -149,11 +185,63 @@ class TestTenants:
             for line in (await run("tenants", "list")).out.splitlines()
             if line.startswith(slug)
         ]
-        assert "A name of some length that a table must not cut off" in line
+        assert name in line
         assert "conversations, sample" in line
 
+    async def test_list_goes_through_all_pages_and_repeats_no_header_in_a_pipe(
+        self, run, slug, monkeypatch
+    ):
+        slugs = [f"{slug}-{number}" for number in range(5)]
+        for each in slugs:
+            await Tenant.objects.acreate(slug=each, name=f"Page {slug}")
+        monkeypatch.setattr(command, "_PAGE", 2)
+        monkeypatch.setattr(output, "_TABLE_ROWS", 2)
+
+        for count, shown in ((None, slugs), ("1", slugs[:1]), ("2", slugs[:2]), ("3", slugs[:3])):
+            counted = ["--count", count] if count else []
+            programs = await run("tenants", "list", "--search", slug, *counted, "--json")
+            assert [row["slug"] for row in programs.json] == shown
+            people = (await run("tenants", "list", "--search", slug, *counted)).out.splitlines()
+            assert [line.split()[0] for line in people] == ["slug", *shown]
+        await Tenant.objects.filter(slug__in=slugs).adelete()
+
+    async def test_an_empty_list_is_one_and_people_are_told_what_to_do(self, run, slug):
+        assert (await run("tenants", "list", "--search", slug, "--json")).json == []
+        people = await run("tenants", "list", "--plan", slug)
+        assert people.out == ""
+        assert "manage.py tenants create" in people.err
+
+    async def test_modules_and_usage_of_a_tenant(self, run, slug):
+        tenant, _ = await onboard(slug, "Acme", ["conversations"])
+        listed = {
+            row["name"]: row for row in (await run("tenants", "modules", slug, "--json")).json
+        }
+        assert listed["conversations"]["enabled"]
+        assert listed["conversations"]["revision"] == listed["conversations"]["head"]
+        assert listed["sample"] == {**listed["sample"], "enabled": False, "revision": None}
+        assert (await run("tenants", "modules", slug)).err == ""
+
+        usage = (await run("tenants", "usage", slug, "--json")).json
+        assert usage["storage_bytes"] > 0
+        people = (await run("tenants", "usage", slug)).out
+        assert "storage_bytes" in people
+        assert "counts.conversations.conversations" in people
+
+        async with owner_connection() as connection:
+            await connection.execute(
+                text("UPDATE tenantry.tenant_stamps SET revision = 'old' WHERE tenant_id = :id"),
+                {"id": tenant.id},
+            )
+            await connection.commit()
+        behind = await run("tenants", "modules", slug)
+        assert behind.err == (
+            f"{slug} is behind. To mend it: manage.py migrate_tenants --tenant {slug}\n"
+        )
+        await lifecycle.delete_tenant(slug, by=TESTER)
+        await lifecycle.erase_tenant(slug, slug, by=TESTER)
+
     async def test_exit_codes_and_one_line_on_stderr(self, run, slug):
-        await lifecycle.create_tenant(slug, "Acme", ["sample"])
+        await onboard(slug, "Acme", ["sample"])
         for arguments, code, message in [
             (["create", "www", "--name", "X"], USAGE, "The slug is reserved."),
             (["create", slug, "--name", "X"], CONFLICT, f"The slug `{slug}` is taken."),
@@ -163,19 +251,27 @@ class TestTenants:
                 USAGE,
                 "There is no module `nope`. There are: conversations, sample.",
             ),
+            (["create", "fine"], USAGE, "Give SLUG and --name, or --from-file."),
+            (
+                ["create", "fine", "--from-file", "tenants.csv"],
+                USAGE,
+                "Beside --from-file only --report and --json can be given.",
+            ),
+            (["change", slug, "--plan", "none"], USAGE, "The plan must be one of standard."),
             (["show", "nobody"], MISSING, "There is no tenant `nobody`."),
+            (["erase", "nobody"], MISSING, "There is no tenant `nobody`."),
             (
                 ["disable", slug, "conversations"],
                 CONFLICT,
                 f"Another module of `{slug}` requires `conversations`.",
             ),
             (
-                ["delete", slug, "--erase", "--confirm", slug],
+                ["erase", slug, "--confirm", slug],
                 CONFLICT,
                 f"The tenant `{slug}` is active; delete it first.",
             ),
             (
-                ["delete", slug, "--erase", "--confirm", "other"],
+                ["erase", slug, "--confirm", "other"],
                 USAGE,
                 "The confirmation is not the tenant's slug; nothing was erased.",
             ),
@@ -184,25 +280,35 @@ class TestTenants:
             assert (result.code, result.out, result.err) == (code, "", f"error: {message}\n")
 
     async def test_erasing_asks_for_the_slug_again(self, run, slug, monkeypatch):
-        await lifecycle.create_tenant(slug, "Acme")
-        await lifecycle.delete_tenant(slug)
+        await onboard(slug, "Acme")
+        await lifecycle.delete_tenant(slug, by=TESTER)
 
         for typed in ("other\n", "", "\n"):
             monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-            result = await run("tenants", "delete", slug, "--erase", "--json")
+            result = await run("tenants", "erase", slug)
             assert (result.code, result.out) == (USAGE, "")
             assert await Tenant.objects.filter(slug=slug).aexists()
 
         monkeypatch.setattr(sys, "stdin", io.StringIO(f"{slug}\n"))
-        right = await run("tenants", "delete", slug, "--erase", "--json")
-        assert right.json == {"slug": slug, "erased": True}
-        assert f"Type {slug}" in right.err
+        right = await run("tenants", "erase", slug)
+        assert right.out == f"Erased {slug}.\n"
+        assert right.err == f"All data of Acme will be gone. Type {slug} to erase it: "
 
     async def test_a_word_that_is_not_there_is_refused_with_those_that_are(self):
         result = await asyncio.to_thread(manage, "tenants", "explode")
         assert result.code == USAGE
         assert "usage: manage.py tenants" in result.err
         assert "suspend" in result.err
+
+    async def test_a_limit_that_is_none_is_refused(self, run, slug):
+        for wrong in ("members", "members=", "members=-1", "=3", "members=many"):
+            with pytest.raises(CommandError, match="not a limit such as members=20"):
+                await run("tenants", "change", slug, "--limit", wrong)
+
+    async def test_without_a_verb_it_shows_those_that_there_are(self, run):
+        result = await run("tenants")
+        assert (result.code, result.out) == (USAGE, "")
+        assert "suspend   Refuse a tenant's requests" in result.err
 
     @pytest.mark.parametrize(
         "arguments",
@@ -223,20 +329,20 @@ class TestTenants:
 
 class TestKeys:
     async def test_a_keys_life(self, run, slug):
-        await lifecycle.create_tenant(slug, "Acme")
+        await onboard(slug, "Acme")
         created = (
             await run(
                 *("keys", "create", slug, "--name", "CI", "--scope", "read", "--scope", "admin"),
                 *("--expires", "2099-01-31T12:00Z", "--json"),
             )
         ).json
-        assert created["api_key"].startswith(f"tnt_{created['public_id']}_")
+        assert created["key"].startswith(f"tnt_{created['public_id']}_")
         assert created["scopes"] == ["admin", "read"]
         assert created["expires_at"] == "2099-01-31T12:00:00Z"
 
         keys = (await run("keys", "list", slug, "--json")).json
         assert [key["name"] for key in keys] == ["CI", "First key"]
-        assert created["api_key"] not in json.dumps(keys)
+        assert created["key"] not in json.dumps(keys)
 
         revoked = (await run("keys", "revoke", slug, created["public_id"], "--json")).json
         assert revoked["revoked_at"] is not None
@@ -244,13 +350,47 @@ class TestKeys:
         assert again["revoked_at"] == revoked["revoked_at"]
 
     async def test_a_key_has_read_and_write_unless_told_otherwise(self, run, slug):
-        await lifecycle.create_tenant(slug, "Acme")
+        await onboard(slug, "Acme")
         created = (await run("keys", "create", slug, "--name", "Plain", "--json")).json
         assert created["scopes"] == ["read", "write"]
         assert created["expires_at"] is None
 
+    async def test_a_key_is_rotated_and_the_old_one_goes_on_for_a_while(self, run, slug):
+        await onboard(slug, "Acme")
+        old = (await run("keys", "create", slug, "--name", "CI", "--scope", "read", "--json")).json
+
+        people = await run("keys", "rotate", slug, old["public_id"])
+        assert people.out.startswith("tnt_")
+        assert len(people.out.splitlines()) == 1
+        assert people.err == (
+            "The key is shown only now. The old one works for 24 hours at the most.\n"
+        )
+        second = people.out.split("_")[1]
+        third = (await run("keys", "rotate", slug, second, "--overlap-hours", "0.5", "--json")).json
+        assert (third["name"], third["scopes"]) == ("CI", ["read"])
+
+        ends = {}
+        for key in (await run("keys", "list", slug, "--json")).json:
+            ends[key["public_id"]] = key["expires_at"]
+        left = datetime.fromisoformat(ends[second]) - datetime.now(UTC)
+        assert timedelta(minutes=29) < left <= timedelta(minutes=30)
+        assert ends[third["public_id"]] is None
+
+        for hours in ("-1", "721"):
+            refused = await run(
+                "keys", "rotate", slug, third["public_id"], f"--overlap-hours={hours}"
+            )
+            assert (refused.code, refused.err) == (
+                USAGE,
+                "error: The overlap must be 0 to 30 days.\n",
+            )
+        revoked = await run("keys", "revoke", slug, third["public_id"])
+        assert revoked.out == f"Revoked {third['public_id']}.\n"
+        again = await run("keys", "rotate", slug, third["public_id"])
+        assert again.code == CONFLICT
+
     async def test_people_see_the_key_once_and_alone_on_standard_output(self, run, slug):
-        await lifecycle.create_tenant(slug, "Acme")
+        await onboard(slug, "Acme")
         result = await run("keys", "create", slug, "--name", "CI")
         assert len(result.out.splitlines()) == 1
         listed = (await run("keys", "list", slug)).out
@@ -258,7 +398,7 @@ class TestKeys:
         assert result.out.strip() not in listed
 
     async def test_exit_codes(self, run, slug):
-        await lifecycle.create_tenant(slug, "Acme")
+        await onboard(slug, "Acme")
         for arguments, code in [
             (["list", "nobody"], MISSING),
             (["create", "nobody", "--name", "X"], MISSING),
@@ -271,15 +411,157 @@ class TestKeys:
             assert result.err.startswith("error: ")
 
     async def test_a_bad_scope_or_time_is_a_usage_error(self, run, slug):
-        for arguments in (["--scope", "root"], ["--expires", "tomorrow"]):
-            with pytest.raises(CommandError, match=arguments[1]):
-                await run("keys", "create", slug, "--name", "X", *arguments)
+        unknown = await run("keys", "create", slug, "--name", "App", "--scope", "root")
+        assert (unknown.code, unknown.err) == (
+            USAGE,
+            "error: Scopes are read, write, admin; at least one.\n",
+        )
+        with pytest.raises(CommandError, match="tomorrow"):
+            await run("keys", "create", slug, "--name", "X", "--expires", "tomorrow")
+        for hours in ("nan", "1e300", "a day"):
+            with pytest.raises(CommandError, match="not a number of hours"):
+                await run("keys", "rotate", slug, "4fT1xGm92LkQ", "--overlap-hours", hours)
 
     async def test_a_key_of_another_tenant_is_not_found(self, run, make_tenant):
         one, other = await make_tenant(), await make_tenant()
         public_id = one.key.split("_")[1]
         assert (await run("keys", "revoke", other.slug, public_id)).code == MISSING
         assert (await ApiKey.objects.aget(public_id=public_id)).revoked_at is None
+
+
+class TestDomains:
+    async def test_a_hosts_life(self, run, slug, monkeypatch):
+        await onboard(slug, "Acme")
+        host = f"chat.{slug}.example.com"
+        added = (await run("domains", "add", slug, host.upper(), "--json")).json
+        assert (added["host"], added["verified_at"]) == (host, None)
+        record = added["dns_record"]
+
+        people = await run("domains", "add", slug, host)
+        assert people.err == (
+            f"In the DNS of {host}, set a TXT record at {record['name']} with the text "
+            f"{record['value']}\nThen: manage.py domains verify {slug} {host}\n"
+        )
+        dns = {}
+
+        async def find_texts(name):
+            return dns.get(name, [])
+
+        monkeypatch.setattr(lifecycle.domains, "find_texts", find_texts)
+        early = await run("domains", "verify", slug, host)
+        assert (early.code, record["name"] in early.err) == (CONFLICT, True)
+        dns[record["name"]] = [record["value"]]
+        assert (await run("domains", "verify", slug, host, "--json")).json["verified_at"]
+
+        listed = (await run("domains", "list", slug, "--json")).json
+        assert [row["host"] for row in listed] == [host]
+        assert record["value"] in (await run("domains", "list", slug)).out
+
+        assert (await run("domains", "remove", slug, host)).out == f"Removed {host}.\n"
+        gone = await run("domains", "remove", slug, host, "--json")
+        assert (gone.code, gone.out) == (MISSING, "")
+        assert "manage.py domains add" in (await run("domains", "list", slug)).err
+
+
+class TestMembers:
+    async def test_a_members_life(self, run, slug):
+        await onboard(slug, "Acme")
+        invited = (
+            await run("members", "invite", slug, "ann@example.com", "--role", "admin", "--json")
+        ).json
+        assert (invited["role"], invited["status"]) == ("admin", "invited")
+        assert invited["mail_sent"] is True
+        assert "/accounts/invitations/" in invited["url"]
+        assert (await run("members", "invite", slug, "bo@example.com", "--json")).json[
+            "role"
+        ] == "member"
+
+        by_id = await run("members", "change", slug, invited["id"], "--role", "viewer", "--json")
+        assert by_id.json["role"] == "viewer"
+        by_mail = await run(
+            "members", "change", slug, "ann@example.com", "--role", "owner", "--json"
+        )
+        assert by_mail.json["role"] == "owner"
+        listed = (await run("members", "list", slug, "--json")).json
+        assert [(row["email"], row["role"]) for row in listed] == [
+            ("ann@example.com", "owner"),
+            ("bo@example.com", "member"),
+        ]
+        assert "ann@example.com" in (await run("members", "list", slug)).out
+
+        for member in (invited["id"], "bo@example.com"):
+            assert (await run("members", "remove", slug, member)).out == f"Removed {member}.\n"
+        assert (await run("members", "remove", slug, "bo@example.com")).code == MISSING
+        assert "manage.py members invite" in (await run("members", "list", slug)).err
+
+    async def test_a_link_that_no_mail_carries_is_to_be_passed_on(self, run, slug, settings):
+        await onboard(slug, "Acme")
+        settings.EMAIL_BACKEND = "project.mail.NoServer"
+        result = await run("members", "invite", slug, "ann@example.com")
+        assert "/accounts/invitations/" in result.out
+        assert result.err.endswith("No mail could be sent: pass on the link at url.\n")
+
+
+class TestOperators:
+    async def test_an_operators_life(self, run):
+        name = f"Operator {secrets.token_hex(4)}"
+        people = await run("operators", "create", name, "--scope", "read")
+        assert people.out.startswith("tno_")
+        assert len(people.out.splitlines()) == 1
+        created = (await run("operators", "create", name, "--expires", "2099-01-31", "--json")).json
+        assert created["scopes"] == ["read", "write", "erase"]
+        assert created["expires_at"] == "2099-01-31T00:00:00Z"
+
+        listed = [
+            row for row in (await run("operators", "list", "--json")).json if row["name"] == name
+        ]
+        assert [row["scopes"] for row in listed] == [["read", "write", "erase"], ["read"]]
+        assert created["key"] not in json.dumps(listed)
+        assert created["public_id"] in (await run("operators", "list")).out
+
+        assert (await run("operators", "revoke", created["public_id"], "--json")).json["revoked_at"]
+        for row in listed:
+            assert (await run("operators", "revoke", row["public_id"])).code == 0
+        assert (await run("operators", "revoke", "nobody")).code == MISSING
+
+
+class TestAudit:
+    async def test_what_commands_do_is_listed_with_who_did_it(self, run, slug):
+        await run("tenants", "create", slug, "--name", "Acme")
+        await run("tenants", "suspend", slug)
+        await run("tenants", "resume", slug)
+
+        entries = (await run("audit", "list", "--tenant", slug, "--json")).json
+        assert [entry["action"] for entry in entries] == [
+            "tenant.resumed",
+            "tenant.suspended",
+            "tenant.created",
+        ]
+        actor = entries[0]["actor"]
+        assert actor["kind"] == "command"
+        newest = await run("audit", "list", "--tenant", slug, "--count", "1", "--json")
+        assert newest.json == entries[:1]
+        chosen = await run(
+            *("audit", "list", "--tenant", slug, "--json"),
+            *("--action", "tenant.suspended", "--actor", actor["id"]),
+        )
+        assert chosen.json == entries[1:2]
+        people = (await run("audit", "list", "--tenant", slug)).out.splitlines()
+        assert len(people) == 4
+        assert '{"status":["suspended","active"]}' in people[1]
+        assert (await run("audit", "list", "--actor", slug)).err == "No such entries.\n"
+
+    async def test_export_writes_a_line_for_each_through_all_pages(self, run, slug, monkeypatch):
+        monkeypatch.setattr(command, "_PAGE", 2)
+        await run("tenants", "create", slug, "--name", "Acme")
+        for verb in ("suspend", "resume", "suspend", "resume"):
+            await run("tenants", verb, slug)
+
+        lines = (await run("audit", "export", "--tenant", slug)).out.splitlines()
+        entries = [json.loads(line) for line in lines]
+        assert len(entries) == 5
+        assert entries == (await run("audit", "list", "--tenant", slug, "--json")).json
+        assert entries == (await run("audit", "export", "--tenant", slug, "--json")).json
 
 
 class TestMigrateTenants:
@@ -311,8 +593,8 @@ class TestMigrateTenants:
             other.slug: True,
         }
         for tenant in (broken, other):
-            await lifecycle.delete_tenant(tenant.slug)
-            await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+            await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+            await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
     async def test_unknown_names_are_refused(self, run):
         result = await run("migrate_tenants", "--tenant", "nobody")
@@ -449,10 +731,10 @@ class TestMakeRevision:
 
         assert await count_schemas_and_roles() == before
         load("body", "note")
-        await lifecycle.enable_module(tenant.slug, "made")
+        await lifecycle.enable_module(tenant.slug, "made", by=TESTER)
         assert (await read_stamps(tenant))[0]["made"] == "made_0003"
-        await lifecycle.delete_tenant(tenant.slug)
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
     @pytest.mark.slow
     async def test_a_module_of_its_own_folder_gets_revisions_that_tenants_can_be_carried_to(
@@ -473,8 +755,8 @@ class TestMakeRevision:
         assert migrated.json["modules"] == ["conversations", "feature"]
         async with owner_connection() as connection:
             await connection.execute(text(f'SELECT note FROM "{tenant.ref.schema}".feature_things'))
-        await lifecycle.delete_tenant(tenant.slug)
-        await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
     @pytest.mark.slow
     async def test_an_empty_revision_is_for_sql_by_hand(self, feature):
@@ -487,9 +769,9 @@ class TestMakeRevision:
     async def test_revisions_that_are_not_numbered_are_followed_by_alembics_names(self, run, load):
         module = load("body")
         write_revision(module.revisions, "1a2b", label="made")
-        result = await run("make_revision", "made", "-m", "go on", "--empty")
-        assert result.code == 0
+        result = await run("make_revision", "made", "-m", "go on", "--empty", "--json")
         (path,) = module.revisions.glob("*_go_on.py")
+        assert (result.code, result.json) == (0, {"path": str(path)})
         assert "down_revision = '1a2b'" in path.read_text()
 
     async def test_an_unknown_module_is_a_usage_error(self, run):
@@ -539,8 +821,8 @@ class TestKilledRollout:
         # The one that was under way when the process was killed may have been committed since.
         assert changed <= everyone - done
         for tenant in fleet:
-            await lifecycle.delete_tenant(tenant.slug)
-            await lifecycle.erase_tenant(tenant.slug, tenant.slug)
+            await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+            await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
     async def list_migrated(self, fleet):
         """Slugs of the tenants that have the table; each then has both stamps, else neither."""
@@ -645,7 +927,7 @@ class TestAlembic:
         assert up.returncode == 0, up.stderr
         assert await read_stamps(tenant) == await read_stamps(other)
         # The replay takes over where Alembic left off.
-        await lifecycle.enable_module(tenant.slug, "sample")
+        await lifecycle.enable_module(tenant.slug, "sample", by=TESTER)
 
     async def test_history_needs_no_tenant(self, application):
         result = await run_alembic(None, "history")

@@ -1,96 +1,102 @@
-"""Issue and revoke API keys."""
+"""Issue, rotate and revoke tenants' API keys."""
 
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import UTC, datetime
-from typing import Any
-
-from django.core.management.base import BaseCommand
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
 
 from tenants import lifecycle
 from tenants.keys import Scope
-from tenants.management.output import print_json, print_table, run
-from tenants.models import ApiKey
+from tenants.management.command import (
+    EXPIRES,
+    KEY_COLUMNS,
+    PUBLIC_ID,
+    SLUG,
+    VerbCommand,
+    argument,
+    scopes,
+    verb,
+    walk,
+)
+from tenants.shapes import show_issued, show_key
 
 
-def moment(value: str) -> datetime:
-    """A time in ISO 8601; without a zone it is UTC."""
+def hours(value: str) -> timedelta:
     try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        raise ArgumentTypeError(f"{value!r} is not a time such as 2030-01-31T12:00Z") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return timedelta(hours=float(value))
+    except (ValueError, OverflowError):  # The latter for a number beyond all calendars.
+        raise ArgumentTypeError(f"{value!r} is not a number of hours") from None
 
 
-class Command(BaseCommand):
-    help = "Issue and revoke a tenant's API keys."
+class Command(VerbCommand):
+    help = """
+    Issue, rotate and revoke a tenant's API keys. A key is shown once and kept nowhere, so it is
+    printed alone on standard output.
+    """
+    examples = (
+        'keys create acme --name "Their backend"',
+        "keys list acme",
+        "keys rotate acme 4fT1xGm92LkQ",
+    )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        for verb, text in (
-            ("create", "Issue a key; it is shown only once."),
-            ("list", "List a tenant's keys."),
-            ("revoke", "End a key; every process refuses it within a second."),
-        ):
-            sub = verbs.add_parser(verb, help=text, description=text)
-            sub.add_argument("slug", help="the tenant's slug")
-            if verb == "create":
-                sub.add_argument("--name", required=True, help="what the key is for")
-                sub.add_argument(
-                    "--scope",
-                    action="append",
-                    dest="scopes",
-                    choices=[scope.value for scope in Scope],
-                    help="repeatable; read and write if not given",
-                )
-                sub.add_argument("--expires", type=moment, help="time of expiry, ISO 8601")
-            if verb == "revoke":
-                sub.add_argument("public_id", help="the key's public id, as `list` shows it")
-            sub.add_argument("--json", action="store_true", help="print one line of JSON")
-
-    def handle(self, *_args: Any, **options: Any) -> None:
-        getattr(self, options["verb"])(options)
-
-    def create(self, options: dict[str, Any]) -> None:
-        issued = run(
-            lifecycle.issue_key(
-                options["slug"],
-                options["name"],
-                options["scopes"] or lifecycle.DEFAULT_SCOPES,
-                options["expires"],
-            )
+    @verb(
+        SLUG,
+        argument("--name", required=True, help="what the key is for"),
+        scopes(Scope, "read and write"),
+        EXPIRES,
+        examples=[
+            'keys create acme --name "Their backend"',
+            'keys create acme --name "Reports" --scope read --expires 2030-01-31T12:00Z',
+        ],
+    )
+    async def create(
+        self, slug: str, name: str, scopes: Sequence[str] | None, expires: datetime | None
+    ) -> None:
+        """Issue a key; it is shown only once."""
+        issued = await lifecycle.issue_key(
+            slug, name, scopes or lifecycle.DEFAULT_SCOPES, expires, by=self.by
         )
-        if options["json"]:
-            print_json({**describe(issued.row), "api_key": issued.text})
-        else:
-            self.stdout.write(issued.text)
-            self.stderr.write("The key is shown only now.")
+        self.show_new_key(show_issued(issued))
 
-    def list(self, options: dict[str, Any]) -> None:
-        tenant = run(lifecycle.get_tenant(options["slug"]))
-        keys = [describe(key) for key in tenant.api_keys.all()]
-        if options["json"]:
-            print_json(keys)
-        elif keys:
-            rows = [
-                [", ".join(v) if isinstance(v, list) else v for v in key.values()] for key in keys
-            ]
-            print_table(list(keys[0]), rows)
+    @verb(SLUG, examples=["keys list acme"])
+    async def list(self, slug: str) -> None:
+        """List a tenant's keys, the newest first."""
+        rows = walk(partial(lifecycle.list_keys, slug), lambda key: key.id)
+        await self.show_list(
+            KEY_COLUMNS,
+            (show_key(key) async for key in rows),
+            f"No keys. Issue one: manage.py keys create {slug} --name NAME",
+        )
 
-    def revoke(self, options: dict[str, Any]) -> None:
-        key = run(lifecycle.revoke_key(options["slug"], options["public_id"]))
-        if options["json"]:
-            print_json(describe(key))
-        else:
-            self.stdout.write(f"Revoked {key.public_id}.")
+    @verb(
+        SLUG,
+        PUBLIC_ID,
+        argument(
+            "--overlap-hours",
+            dest="overlap",
+            type=hours,
+            default=lifecycle.DEFAULT_OVERLAP,
+            metavar="HOURS",
+            help="how long the old key goes on working: 24 if not given, at most 720",
+        ),
+        examples=[
+            "keys rotate acme 4fT1xGm92LkQ",
+            "keys rotate acme 4fT1xGm92LkQ --overlap-hours 1",
+        ],
+    )
+    async def rotate(self, slug: str, public_id: str, overlap: timedelta) -> None:
+        """Issue a key that replaces another, with its name, scopes and expiry.
 
+        Both work for a while, so that nothing is refused while the new one is being put in place.
+        """
+        issued = await lifecycle.rotate_key(slug, public_id, overlap, by=self.by)
+        self.show_new_key(
+            show_issued(issued),
+            f"The old one works for {overlap / timedelta(hours=1):g} hours at the most.",
+        )
 
-def describe(key: ApiKey) -> dict[str, Any]:
-    return {
-        "public_id": key.public_id,
-        "name": key.name,
-        "scopes": list(key.scopes),
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-        "last_used_at": key.last_used_at,
-    }
+    @verb(SLUG, PUBLIC_ID, examples=["keys revoke acme 4fT1xGm92LkQ"])
+    async def revoke(self, slug: str, public_id: str) -> None:
+        """End a key; every process refuses it within a second."""
+        key = await lifecycle.revoke_key(slug, public_id, by=self.by)
+        self.show_done(show_key(key), f"Revoked {public_id}.")

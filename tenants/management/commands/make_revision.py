@@ -7,21 +7,29 @@ from uuid import UUID
 
 from alembic.config import Config
 from alembic.util import CommandError
-from django.core.management.base import BaseCommand
 from sqlalchemy import Connection
 
 from alembic import command
 from tenants import schemas
 from tenants.lifecycle import owner_connection
-from tenants.management.output import fail, run
+from tenants.management.command import TenantryCommand, add_json
+from tenants.management.output import fail, print_json, run
 from tenants.module import Module
 from tenants.modules import get_module
 from tenants.revisions import ENVIRONMENT, ensure_stamps_table, get_head, migrate_schema
 from tenants.tenant import TenantRef
 
 
-class Command(BaseCommand):
-    help = "Write a module's next revision, from the difference between models and revisions."
+class Command(TenantryCommand):
+    help = """
+    Write a module's next revision. It holds the difference between the module's models and what
+    its revisions make. Read it before you keep it: a column that was renamed looks like one
+    dropped and another added.
+    """
+    examples = (
+        'make_revision notes -m "add an author"',
+        'make_revision notes -m "fill in authors" --empty',
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("module", help="name of the module")
@@ -29,10 +37,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--empty", action="store_true", help="without comparing, for SQL by hand"
         )
+        add_json(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         path = run(make_revision(options["module"], options["message"], empty=options["empty"]))
-        self.stdout.write(f"{path}\nRead it before you keep it.")
+        if options["json"]:
+            print_json({"path": path})
+        else:
+            self.stdout.write(f"{path}\nRead it before you keep it.")
 
 
 async def make_revision(name: str, message: str, *, empty: bool) -> str:

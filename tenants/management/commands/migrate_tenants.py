@@ -3,16 +3,21 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from tenants.management.command import TenantryCommand, add_json
 from tenants.management.output import FAILED, print_json, run
 from tenants.rollout import migrate_tenants
 
 
-class Command(BaseCommand):
-    help = (
-        "Carry every tenant's schema to the heads of its modules. Goes on past a tenant that "
-        "fails, reports each failure, and exits with 1 if there was any."
+class Command(TenantryCommand):
+    help = """
+    Carry every tenant's schema to the heads of its modules. Each tenant ends there or stays as it
+    was. The command goes on past one that fails, reports each failure, and exits with 1 if there
+    was any.
+    """
+    examples = (
+        "migrate_tenants",
+        "migrate_tenants --tenant acme --tenant globex",
+        "migrate_tenants --module notes --json",
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--module", action="append", dest="modules", help="only this; repeatable"
         )
-        parser.add_argument("--json", action="store_true", help="print one line of JSON")
+        add_json(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         outcomes = run(migrate_tenants(options["slugs"], options["modules"]))

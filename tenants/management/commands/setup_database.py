@@ -5,20 +5,24 @@ from argparse import ArgumentParser
 from typing import Any
 
 import asyncpg
-from django.core.management.base import BaseCommand
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tenants.logins import generate_passwords, setup_database
+from tenants.management.command import TenantryCommand, add_json
 from tenants.management.output import USAGE, fail, print_json
 
 
-class Command(BaseCommand):
-    help = (
-        "Make the database and the three logins on a PostgreSQL server of your own, and print the "
-        "settings that name them. Run again, it sets new passwords. On PostgreSQL 15 a login "
-        "with CREATEROLE, such as the owner login, comes close to a superuser; from 16 on it "
-        "rules only over roles that it made."
+class Command(TenantryCommand):
+    help = """
+    Make the database and its logins on a server of your own. Prints the settings that name the
+    three logins. Run again, it sets new passwords. On PostgreSQL 15 a login with CREATEROLE, such
+    as the owner login, comes close to a superuser; from 16 on it rules only over roles that it
+    made.
+    """
+    examples = (
+        "setup_database postgresql://postgres:PASSWORD@db.example.com/postgres > .env",
+        "setup_database postgresql://… --database tenantry_staging --prefix staging",
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--prefix", default="tenantry", help="logins are named PREFIX_registry …"
         )
-        parser.add_argument("--json", action="store_true", help="print one line of JSON")
+        add_json(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:

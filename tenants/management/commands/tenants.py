@@ -1,147 +1,249 @@
 """Onboard tenants and see to them."""
 
 import sys
-from argparse import ArgumentParser
-from typing import Any
-
-from django.core.management.base import BaseCommand
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from pathlib import Path
 
 from tenants import lifecycle
-from tenants.management.output import print_json, print_table, run
+from tenants.errors import InvalidInput
+from tenants.management.command import COUNT, SLUG, VerbCommand, argument, verb, walk
+from tenants.management.import_file import import_file
+from tenants.management.output import FAILED
 from tenants.models import Tenant, TenantStatus
+from tenants.shapes import show_module, show_onboarded, show_tenant, show_usage
 
 
-class Command(BaseCommand):
-    help = "Onboard tenants and see to them."
+def limit(value: str) -> tuple[str, int]:
+    """A limit's name and count, from `NAME=COUNT`."""
+    name, _, count = value.partition("=")
+    if not name or not count.isdecimal():
+        raise ArgumentTypeError(f"{value!r} is not a limit such as members=20")
+    return name, int(count)
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-        def add(verb: str, text: str, *, slug: bool = True) -> ArgumentParser:
-            sub = verbs.add_parser(verb, help=text, description=text)
-            if slug:
-                sub.add_argument("slug")
-            sub.add_argument("--json", action="store_true", help="print one line of JSON")
-            return sub
+MODULE = argument("module", metavar="MODULE", help="the module's name, as `modules` shows it")
+LIMIT = argument(
+    "--limit",
+    action="append",
+    dest="limits",
+    type=limit,
+    metavar="NAME=COUNT",
+    help="a limit of its own, beyond those of its plan; repeatable",
+)
 
-        create = add("create", "Onboard a tenant and print its first API key.")
-        create.add_argument("--name", required=True, help="display name")
-        create.add_argument(
+
+class Command(VerbCommand):
+    help = """
+    Onboard tenants and see to them. A tenant is a customer with a PostgreSQL schema and role of
+    its own; it is named by its slug.
+    """
+    examples = (
+        'tenants create acme --name "Acme Inc."',
+        "tenants create --help",
+        "tenants list --status suspended --json",
+    )
+
+    @verb(
+        argument("slug", metavar="SLUG", nargs="?", help="3 to 40 of a-z, 0-9 and inner hyphens"),
+        argument("--name", help="display name"),
+        argument(
             "--module",
             action="append",
             dest="modules",
-            help="enable this one; repeatable; else all",
-        )
-        listing = add("list", "List the tenants.", slug=False)
-        listing.add_argument(
-            "--status", choices=TenantStatus.values, help="only those with this status"
-        )
-        add("show", "Show a tenant.")
-        rename = add("rename", "Give a tenant another slug or display name.")
-        rename.add_argument("--slug", dest="new_slug", help="new slug")
-        rename.add_argument("--name", help="new display name")
-        add("suspend", "Refuse a tenant's requests; its data stays.")
-        add("resume", "Serve a suspended tenant again.")
-        delete = add("delete", "Refuse a tenant's requests for good; --erase removes its data.")
-        delete.add_argument(
-            "--erase", action="store_true", help="remove schema, role and keys, once deleted"
-        )
-        delete.add_argument("--confirm", metavar="SLUG", help="the slug again, instead of asking")
-        for verb, text in (
-            ("enable", "Give a tenant a module."),
-            ("disable", "Take a module from a tenant; its tables stay."),
-        ):
-            add(verb, text).add_argument("module")
+            metavar="MODULE",
+            help="enable this one and what it requires; repeatable; else all",
+        ),
+        argument("--plan", help="a name of the setting `plans`; else its first"),
+        LIMIT,
+        argument("--owner", metavar="EMAIL", help="invite this person as the tenant's owner"),
+        argument("--from-file", type=Path, metavar="FILE", help="onboard every row of a CSV file"),
+        argument("--report", type=Path, metavar="FILE", help="its report; else FILE.report.csv"),
+        examples=[
+            'tenants create acme --name "Acme Inc."',
+            "tenants create acme --name Acme --plan pro --limit members=20 --owner ann@example.com",
+            "tenants create --from-file tenants.csv",
+        ],
+    )
+    async def create(
+        self,
+        slug: str | None,
+        name: str | None,
+        modules: Sequence[str] | None,
+        plan: str | None,
+        limits: Sequence[tuple[str, int]] | None,
+        owner: str | None,
+        from_file: Path | None,
+        report: Path | None,
+    ) -> None:
+        """Onboard a tenant and print its first API key, or all tenants of a CSV file.
 
-    def handle(self, *_args: Any, **options: Any) -> None:
-        getattr(self, options["verb"])(options)
+        A creation that was cut off is completed by the same command.
 
-    def create(self, options: dict[str, Any]) -> None:
-        tenant, key = run(
-            lifecycle.create_tenant(options["slug"], options["name"], options["modules"])
-        )
-        if options["json"]:
-            print_json({**describe(tenant), "api_key": key.text})
+        The file's columns are slug and name, and if need be modules (with spaces between them),
+        plan, owner_email and limit.<name>. Nothing is created unless every row is good. Run it
+        again after an interruption: what is there already is left alone. The report holds the
+        first API keys, so only you can read it.
+        """
+        if from_file is not None:
+            if any((slug, name, modules, plan, limits, owner)):
+                raise InvalidInput("Beside --from-file only --report and --json can be given.")
+            await self._import(from_file, report or Path(f"{from_file}.report.csv"))
             return
-        self._show(tenant)
-        self.stdout.write(f"api_key  {key.text}\nThe key is shown only now.")
+        if slug is None or name is None:
+            raise InvalidInput("Give SLUG and --name, or --from-file.")
+        onboarded = await lifecycle.create_tenant(
+            slug,
+            name,
+            modules,
+            plan=plan,
+            limits=dict(limits or ()),
+            owner_email=owner,
+            by=self.by,
+        )
+        self.show_facts(show_onboarded(onboarded))
+        self.say("The API key is shown only now.")
+        if onboarded.owner and not onboarded.owner.sent:
+            self.say("No mail could be sent to the owner: pass on the link at owner.url.")
 
-    def list(self, options: dict[str, Any]) -> None:
-        rows = Tenant.objects.order_by("slug")
-        if options["status"]:
-            rows = rows.filter(status=options["status"])
-        if options["json"]:
-            print_json([describe(tenant) for tenant in rows])
-            return
-        print_table(
-            ["slug", "name", "status", "modules", "created"],
-            (
-                (row.slug, row.name, row.status, ", ".join(row.modules), f"{row.created_at:%F %R}")
-                for row in rows
-            ),
+    @verb(
+        argument("--status", choices=TenantStatus.values, help="only those with this status"),
+        argument("--plan", help="only those with this plan"),
+        argument("--search", metavar="TEXT", help="words of slug or name, or their beginnings"),
+        COUNT,
+        examples=["tenants list", "tenants list --search acme", "tenants list --plan pro --json"],
+    )
+    async def list(
+        self, status: str | None, plan: str | None, search: str | None, count: int | None
+    ) -> None:
+        """List the tenants by slug."""
+
+        async def list_page(after: str | None, limit: int) -> Sequence[Tenant]:
+            return await lifecycle.list_tenants(
+                status=status, plan=plan, search=search, after=after, limit=limit
+            )
+
+        rows = walk(list_page, lambda tenant: tenant.slug, count)
+        await self.show_list(
+            ["slug", "name", "status", "plan", "modules", "created_at"],
+            (show_tenant(tenant) async for tenant in rows),
+            'No tenants. Onboard one: manage.py tenants create acme --name "Acme Inc."',
         )
 
-    def show(self, options: dict[str, Any]) -> None:
-        self._answer(run(lifecycle.get_tenant(options["slug"])), options)
+    @verb(SLUG, examples=["tenants show acme"])
+    async def show(self, slug: str) -> None:
+        """Show a tenant."""
+        self.show_facts(show_tenant(await lifecycle.get_tenant(slug)))
 
-    def rename(self, options: dict[str, Any]) -> None:
-        self._answer(
-            run(
-                lifecycle.rename_tenant(
-                    options["slug"], new_slug=options["new_slug"], name=options["name"]
-                )
-            ),
-            options,
+    @verb(
+        SLUG,
+        argument("--slug", dest="new_slug", metavar="NEW", help="another slug; keys go on working"),
+        argument("--name", help="another display name"),
+        argument("--plan", help="another plan"),
+        LIMIT,
+        argument(
+            "--no-limits",
+            action="store_const",
+            const=[],
+            dest="limits",
+            help="no limits of its own, only its plan's",
+        ),
+        examples=[
+            "tenants change acme --slug acme-inc",
+            "tenants change acme --plan pro --limit members=50 --limit api_keys=10",
+            "tenants change acme --no-limits",
+        ],
+    )
+    async def change(
+        self,
+        slug: str,
+        new_slug: str | None,
+        name: str | None,
+        plan: str | None,
+        limits: Sequence[tuple[str, int]] | None,
+    ) -> None:
+        """Give a tenant another slug, display name, plan or limits.
+
+        What isn't named stays. The given limits replace all that it had of its own.
+        """
+        changed = await lifecycle.change_tenant(
+            slug,
+            new_slug=new_slug,
+            name=name,
+            plan=plan,
+            limits=None if limits is None else dict(limits),
+            by=self.by,
         )
+        self.show_facts(show_tenant(changed))
 
-    def suspend(self, options: dict[str, Any]) -> None:
-        self._answer(run(lifecycle.suspend_tenant(options["slug"])), options)
+    @verb(SLUG, examples=["tenants suspend acme"])
+    async def suspend(self, slug: str) -> None:
+        """Refuse a tenant's requests within a second; its data stays."""
+        self.show_facts(show_tenant(await lifecycle.suspend_tenant(slug, by=self.by)))
 
-    def resume(self, options: dict[str, Any]) -> None:
-        self._answer(run(lifecycle.resume_tenant(options["slug"])), options)
+    @verb(SLUG, examples=["tenants resume acme"])
+    async def resume(self, slug: str) -> None:
+        """Serve a suspended tenant again."""
+        self.show_facts(show_tenant(await lifecycle.resume_tenant(slug, by=self.by)))
 
-    def enable(self, options: dict[str, Any]) -> None:
-        self._answer(run(lifecycle.enable_module(options["slug"], options["module"])), options)
+    @verb(SLUG, examples=["tenants delete acme"])
+    async def delete(self, slug: str) -> None:
+        """Refuse a tenant's requests for good; `erase` then removes its data."""
+        self.show_facts(show_tenant(await lifecycle.delete_tenant(slug, by=self.by)))
+        self.say(f"Its data is still there. To remove it: manage.py tenants erase {slug}")
 
-    def disable(self, options: dict[str, Any]) -> None:
-        self._answer(run(lifecycle.disable_module(options["slug"], options["module"])), options)
+    @verb(
+        SLUG,
+        argument("--confirm", metavar="SLUG", help="the slug again, instead of asking for it"),
+        examples=["tenants erase acme", "tenants erase acme --confirm acme --json"],
+    )
+    async def erase(self, slug: str, confirm: str | None) -> None:
+        """Remove a deleted tenant for good: data, keys, domains and members.
 
-    def delete(self, options: dict[str, Any]) -> None:
-        slug = options["slug"]
-        if not options["erase"]:
-            self._answer(run(lifecycle.delete_tenant(slug)), options)
-            return
-        run(lifecycle.erase_tenant(slug, options["confirm"] or self._ask(slug)))
-        if options["json"]:
-            print_json({"slug": slug, "erased": True})
-        else:
-            self.stdout.write(f"Erased {slug}.")
+        Only its entries in the audit log stay.
+        """
+        if confirm is None:
+            tenant = await lifecycle.get_tenant(slug)
+            confirm = self._ask(f"All data of {tenant.name} will be gone. Type {slug} to erase it:")
+        await lifecycle.erase_tenant(slug, confirm, by=self.by)
+        self.show_done({"slug": slug, "erased": True}, f"Erased {slug}.")
 
-    def _ask(self, slug: str) -> str:
+    @verb(SLUG, MODULE, examples=["tenants enable acme notes"])
+    async def enable(self, slug: str, module: str) -> None:
+        """Give a tenant a module, with its tables and what it requires."""
+        self.show_facts(show_tenant(await lifecycle.enable_module(slug, module, by=self.by)))
+
+    @verb(SLUG, MODULE, examples=["tenants disable acme notes"])
+    async def disable(self, slug: str, module: str) -> None:
+        """Take a module's routes from a tenant; its tables and their rows stay."""
+        self.show_facts(show_tenant(await lifecycle.disable_module(slug, module, by=self.by)))
+
+    @verb(SLUG, examples=["tenants modules acme"])
+    async def modules(self, slug: str) -> None:
+        """List the modules, and whether the tenant has them and at which revision."""
+        modules = await lifecycle.list_modules(slug)
+        await self.show_list(
+            ["name", "label", "enabled", "revision", "head"],
+            map(show_module, modules),
+            "No modules are loaded. The setting TENANTRY_MODULES names them.",
+        )
+        if any(module.behind for module in modules):
+            self.say(f"{slug} is behind. To mend it: manage.py migrate_tenants --tenant {slug}")
+
+    @verb(SLUG, examples=["tenants usage acme"])
+    async def usage(self, slug: str) -> None:
+        """Show how much a tenant holds, in bytes and by module."""
+        self.show_facts(show_usage(await lifecycle.get_usage(slug)))
+
+    def _ask(self, question: str) -> str:
         """What a person types; on standard error, since the answer's place is the other."""
-        self.stderr.write(f"Type {slug} to erase its data for good: ", ending="")
+        self.stderr.write(f"{question} ", style_func=str, ending="")
         self.stderr.flush()
         return sys.stdin.readline().rstrip("\n")
 
-    def _answer(self, tenant: Tenant, options: dict[str, Any]) -> None:
-        if options["json"]:
-            print_json(describe(tenant))
-        else:
-            self._show(tenant)
-
-    def _show(self, tenant: Tenant) -> None:
-        for name, value in describe(tenant).items():
-            shown = ", ".join(value) if isinstance(value, list) else value
-            self.stdout.write(f"{name:8} {shown}")
-
-
-def describe(tenant: Tenant) -> dict[str, Any]:
-    return {
-        "id": str(tenant.id),
-        "slug": tenant.slug,
-        "name": tenant.name,
-        "status": str(tenant.status),
-        "schema": tenant.schema,
-        "modules": list(tenant.modules),
-        "created_at": tenant.created_at,
-    }
+    async def _import(self, file: Path, report: Path) -> None:
+        summary = await import_file(file, report, by=self.by)
+        self.show_facts(summary)
+        if summary["failed"]:
+            self.say("Mend what the report says of them, and run the same command again.")
+            sys.exit(FAILED)
