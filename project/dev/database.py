@@ -49,8 +49,8 @@ def ensure_database(
 ) -> Iterator[None]:
     """Have a database for as long as the block runs.
 
-    Where no URL is set, starts the embedded server, or joins the one that runs, and sets the
-    three URLs in the environment.
+    Where no URL is set, starts the embedded server, or joins the one that runs, and sets in the
+    environment its three URLs and what was generated for it.
     prepare: makes the registry's tables; called once in the life of a data folder, and again if
     it was cut off.
     Raises EmbeddedPostgresError, with one clear line.
@@ -73,8 +73,11 @@ def ensure_database(
             for login in LOGINS:
                 url = server.dsn(f"tenantry_{login}", known[login], DATABASE)
                 os.environ[f"{ENV_PREFIX}{login.upper()}_URL"] = url
-            if not _Environment().secret_key:
+            given = _Environment()
+            if not given.secret_key:
                 os.environ[f"{ENV_PREFIX}SECRET_KEY"] = known["secret_key"]
+            if not given.public_url and "public_url" in known:
+                os.environ[f"{ENV_PREFIX}PUBLIC_URL"] = known["public_url"]
             if prepare is not None and "prepared" not in known:
                 prepare()
                 credentials.write(prepared="yes")
@@ -91,10 +94,11 @@ class _Environment(BaseSettings):
     runtime_url: str | None = None
     owner_url: str | None = None
     secret_key: str | None = None
+    public_url: str | None = None
 
 
 def _database_is_named() -> bool:
-    return any(_Environment().model_dump(exclude={"secret_key"}).values())
+    return any(_Environment().model_dump(exclude={"secret_key", "public_url"}).values())
 
 
 def _make_logins(superuser_url: str, credentials: Credentials) -> None:

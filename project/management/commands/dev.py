@@ -43,8 +43,8 @@ class Command(BaseCommand):
         except PortTaken as error:
             fail(str(error))
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        _publish(base_url)
         credentials = Credentials(settings.TENANTRY.data_dir)
+        _publish(base_url, credentials)
         call_command("migrate", verbosity=0)
         for outcome in run(migrate_tenants()):
             if outcome.error:
@@ -77,11 +77,13 @@ class Command(BaseCommand):
         raise SystemExit(serve(listener, relaxed, options["workers"], announce))
 
 
-def _publish(base_url: str) -> None:
-    """Let links in mails lead here, unless a setting says otherwise."""
-    if "public_url" not in settings.TENANTRY.model_fields_set:
-        # Workers read the environment.
+def _publish(base_url: str, credentials: Credentials) -> None:
+    """Let links in mails lead here, also those of other commands, unless a setting speaks."""
+    known, given = credentials.read().get("public_url"), settings.TENANTRY.model_fields_set
+    if "public_url" not in given or settings.TENANTRY.public_url == known:
+        # Workers read the environment, other commands what is kept in the data folder.
         os.environ[f"{ENV_PREFIX}PUBLIC_URL"] = settings.TENANTRY.public_url = base_url
+        credentials.write(public_url=base_url)
 
 
 def _ensure_admin(credentials: Credentials) -> str:
