@@ -46,7 +46,8 @@ async def send_invitation(member: Membership, by: Actor) -> Invitation:
 
 
 def make_token(member: Membership) -> str:
-    return signing.dumps([member.id.hex, _nonce(member)], salt=_SALT)
+    """What a link ends with: the same one for the same invitation, however often it is made."""
+    return _signer().sign_object([member.id.hex, _nonce(member)])
 
 
 def read_token(token: str) -> Membership:
@@ -55,17 +56,16 @@ def read_token(token: str) -> Membership:
     Raises InvitationInvalid (404) if it is forged, has been replaced, accepted or taken back, and
     InvitationExpired (404).
     """
-    days = timedelta(days=get_settings().invitation_days)
     try:
-        hexadecimal, nonce = signing.loads(token, salt=_SALT, max_age=days)
+        hexadecimal, nonce = _signer().unsign_object(token)
         rows = Membership.objects.select_related("tenant").filter(user=None)
         member = rows.get(id=UUID(hex=hexadecimal))
-    except signing.SignatureExpired as error:
-        raise errors.InvitationExpired from error
     except (signing.BadSignature, Membership.DoesNotExist, ValueError, TypeError) as error:
         raise errors.InvitationInvalid from error
     if _nonce(member) != nonce:
         raise errors.InvitationInvalid
+    if is_expired(member):
+        raise errors.InvitationExpired
     return member
 
 
@@ -88,6 +88,10 @@ def find_inviter(member: Membership) -> str:
     )
     entry = entries.order_by("-id").first()
     return entry.actor_name if entry and entry.actor_kind == ActorKind.MEMBER else ""
+
+
+def _signer() -> signing.Signer:
+    return signing.Signer(salt=_SALT)
 
 
 def _nonce(member: Membership) -> str:
