@@ -3,7 +3,8 @@
     alembic -x tenant=acme current
     alembic -x tenant=acme upgrade conversations@head
 
-The tenant's stamps are moved in the same transaction, as `tenants.revisions` does.
+The tenant's stamps are moved in the same transaction, as `tenants.revisions` does, and its requests
+are kept waiting for a lock no longer than they would wait themselves.
 `manage.py make_revision` passes a connection of its own; that is the other way in here.
 """
 
@@ -12,7 +13,7 @@ import os
 from typing import Any
 
 import django
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from alembic import context
 
@@ -49,8 +50,13 @@ async def _migrate_tenant() -> None:
 
 
 def _migrate(connection: Connection, tenant: Any) -> None:
+    from tenants.apps import get_settings
     from tenants.modules import get_modules
-    from tenants.revisions import lock_key
+    from tenants.revisions import lock_key, make_ordinary
+
+    def fit_in(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> Any:
+        """Alembic runs all in one transaction, so what is meant to run outside one does as well."""
+        return make_ordinary(sql, tenant), values
 
     only = context.config.attributes.get("module")
     modules = [only] if only else [m for m in get_modules() if m.name in tenant.modules]
@@ -65,6 +71,10 @@ def _migrate(connection: Connection, tenant: Any) -> None:
 
     connection.execute(text("SELECT pg_advisory_xact_lock(:high, :low)"), lock_key(tenant.id))
     connection.execute(text(f'SET LOCAL search_path TO "{tenant.schema}"'))
+    # Not before the schema's own lock, for whose holder it is worth to wait.
+    timeout = f"{get_settings().lock_timeout_seconds * 1000:.0f}"
+    connection.execute(text(f"SET LOCAL lock_timeout = {timeout}"))
+    event.listen(connection, "before_cursor_execute", fit_in, retval=True)
     # What reflection takes for the schema of unqualified names.
     connection.dialect.default_schema_name = tenant.schema
     context.configure(

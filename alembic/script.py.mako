@@ -14,14 +14,13 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+# Where it needs to be (docs/revisions.md): `online = True`, it runs Python against rows;
+# `transactional = False`, it is CONCURRENTLY; `acknowledged = {"rule": "why it is safe here"}`.
 
 
 def upgrade() -> None:
-    # Better to fail and be repeated than to queue every reader of the table behind this change.
-    op.execute("SET LOCAL lock_timeout = '3s'")
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '3s'")
     ${downgrades if downgrades else "pass"}

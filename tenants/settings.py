@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
@@ -23,6 +24,7 @@ def _parse_json(value: Any) -> Any:
 
 
 JsonList = Annotated[list[str], NoDecode, BeforeValidator(_parse_json)]
+Groups = Annotated[dict[str, list[str]], NoDecode, BeforeValidator(_parse_json)]
 Plans = Annotated[dict[str, Limits], NoDecode, BeforeValidator(_parse_json), Field(min_length=1)]
 
 
@@ -39,6 +41,11 @@ class EngineSettings(BaseModel):
     owner_url: SecretStr = Field(
         description="PostgreSQL URL of the login that owns the tenants' schemas; used for "
         "onboarding and migrations only."
+    )
+    postgres_bin_dir: Path | None = Field(
+        default=None,
+        description="Folder with PostgreSQL's programs, such as `pg_dump` for backups; by default "
+        "those on the PATH, or else the embedded server's.",
     )
     modules: JsonList = Field(
         default=["conversations"],
@@ -61,6 +68,24 @@ class EngineSettings(BaseModel):
         default={"standard": Limits()},
         description="Plans and the limits that come with them, as a JSON object such as "
         '`{"free": {"concurrent_requests": 5}, "pro": {}}`. The first is a new tenant\'s.',
+    )
+    canary_groups: Groups = Field(
+        default={},
+        description="Tenants that rollouts go to first, by the group's name, as a JSON object such "
+        'as `{"staging": ["demo", "acme"]}`.',
+    )
+    rollout_lease_seconds: float = Field(
+        default=10.0,
+        ge=0.5,
+        le=600,
+        description="How long after its last sign of life a rollout's runner counts as alive.",
+    )
+    spares: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Schemas that the server makes ahead, so that onboarding takes one over "
+        "instead of making it; 0 for none.",
     )
     invitation_days: int = Field(
         default=7, ge=1, le=90, description="How long an invitation can be accepted."

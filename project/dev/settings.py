@@ -22,6 +22,7 @@ class EmbeddedSettings(BaseSettings):
     )
     postgres_bin_dir: Path | None = Field(
         default=None,
-        description="Folder with `postgres` and `initdb` for the embedded server, instead of "
-        "the wheel's.",
+        description="Folder with PostgreSQL's programs: `pg_dump` and `pg_restore` for backups, "
+        "`postgres` and `initdb` for the embedded server. By default the latter's own, and for "
+        "backups those on the PATH if they are new enough.",
     )

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import asyncpg
 import orjson
 from sqlalchemy import Connection, event, exc
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tenants.db.connection import TenantConnection
@@ -74,16 +74,34 @@ def create_runtime_engine(settings: EngineSettings) -> AsyncEngine:
     return engine
 
 
-def create_owner_engine() -> AsyncEngine:
-    """An engine of the owner login; connections aren't kept, and statements aren't limited."""
+def create_owner_engine(kept_connections: int = 0) -> AsyncEngine:
+    """An engine of the owner login, whose statements aren't limited.
+
+    It prepares no statement by name, so that it may lead through a transaction pooler.
+    kept_connections: how many stay open when nobody uses them; however many may be in use.
+    """
     settings = _configured()
-    return create_engine(settings.owner_url.get_secret_value(), None, poolclass=NullPool)
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if kept_connections:
+        pool = {
+            "poolclass": AsyncAdaptedQueuePool,
+            "pool_size": kept_connections,
+            "max_overflow": -1,
+            "pool_recycle": settings.pool_recycle_seconds,
+            "pool_use_lifo": True,
+        }
+    return create_engine(
+        settings.owner_url.get_secret_value(), None, named_statements=False, **pool
+    )
 
 
-def create_engine(url: str, limits: EngineSettings | None, **options: Any) -> AsyncEngine:
+def create_engine(
+    url: str, limits: EngineSettings | None, *, named_statements: bool = True, **options: Any
+) -> AsyncEngine:
     """An asyncpg engine on a libpq-style URL (`host` may be a socket folder, `sslmode` works).
 
     limits: the statement and lock timeouts to set; None for work that may take its time.
+    named_statements: whether statements stay prepared on their connection.
     """
     timeouts: dict[str, Any] = {}
     if limits is not None:
@@ -97,15 +115,27 @@ def create_engine(url: str, limits: EngineSettings | None, **options: Any) -> As
             },
         }
     connect_timeout_seconds = _configured().connect_timeout_seconds
+    cache: dict[str, Any] = {} if named_statements else {"statement_cache_size": 0}
 
-    async def connect() -> asyncpg.Connection:
+    async def connect(**_unused: Any) -> asyncpg.Connection:
         return await asyncpg.connect(
-            url, connection_class=TenantConnection, timeout=connect_timeout_seconds, **timeouts
+            url,
+            connection_class=TenantConnection,
+            timeout=connect_timeout_seconds,
+            **timeouts,
+            **cache,
         )
 
+    adapter: dict[str, Any] = {"async_creator_fn": connect}
+    if not named_statements:
+        # What SQLAlchemy prepares has names of SQLAlchemy's.
+        adapter |= {
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: "",
+        }
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        connect_args=adapter,
         json_serializer=dump_json,
         json_deserializer=orjson.loads,
         # They are what users wrote; an error's text ends up in the log.
@@ -114,6 +144,13 @@ def create_engine(url: str, limits: EngineSettings | None, **options: Any) -> As
     )
     event.listen(engine.sync_engine, "checkout", _replace_if_unusable)
     return engine
+
+
+def get_server_version(connection: AsyncConnection) -> int:
+    """The major version of the server."""
+    version = connection.dialect.server_version_info
+    assert version is not None  # It is read when an engine first connects.
+    return int(version[0])
 
 
 def _configured() -> EngineSettings:

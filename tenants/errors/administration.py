@@ -37,6 +37,38 @@ class StampMismatch(Conflict):
     code = "stamp_mismatch"
 
 
+class UnknownRevision(InvalidInput):
+    code = "unknown_revision"
+
+    def __init__(self, module: str, revision: str) -> None:
+        super().__init__(f"The module `{module}` has no revision `{revision}` in this release.")
+
+
+class BrokenRevision(InvalidInput):
+    """A revision that can't be rendered as SQL, for any schema."""
+
+    code = "broken_revision"
+
+    def __init__(self, revision: str, reason: str) -> None:
+        super().__init__(
+            f"The revision `{revision}` can't be rendered: {reason}. If it has to read or write "
+            "rows in Python, say `online = True` in it."
+        )
+
+
+class RolloutNotFound(NotFound):
+    code = "rollout_not_found"
+
+    def __init__(self, rollout_id: str) -> None:
+        super().__init__(f"There is no rollout `{rollout_id}`.")
+
+
+class RolloutRunning(Conflict):
+    """Another runner carries the fleet; two would only stand in each other's way."""
+
+    code = "rollout_running"
+
+
 class ConfirmationMismatch(InvalidInput):
     code = "confirmation_mismatch"
     message = "The confirmation is not the tenant's slug; nothing was erased."
@@ -155,3 +187,48 @@ class CreationInProgress(Conflict):
 class CreationGone(Conflict):
     code = "creation_gone"
     message = "What this Idempotency-Key created has been erased since. Send a new one."
+
+
+class BackupUnusable(InvalidInput):
+    code = "backup_unusable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The backup can't be restored: {reason}.")
+
+
+class BackupTooNew(InvalidInput):
+    """what: the revision or the server that it is of."""
+
+    code = "backup_too_new"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The backup is of {what}, which isn't known here; nothing was restored.")
+
+
+class BackupFailed(ApplicationError):
+    code = "backup_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The backup could not be written: {reason}.")
+
+
+class ProgramMissing(ApplicationError):
+    """older: what was found instead."""
+
+    code = "program_missing"
+
+    def __init__(self, name: str, version: int, older: list[str]) -> None:
+        found = f" ({'; '.join(older)})" if older else ""
+        super().__init__(
+            f"`{name}` of PostgreSQL {version} or newer is needed and wasn't found{found}. Install "
+            "it, or name its folder in TENANTRY_POSTGRES_BIN_DIR."
+        )
+
+
+class ProgramFailed(ApplicationError):
+    """What one of PostgreSQL's own programs could not do, in its own words."""
+
+    code = "program_failed"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} failed: {reason}")

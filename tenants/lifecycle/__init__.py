@@ -9,6 +9,7 @@ They are async, because the tenants' database is reached through asyncpg. The re
 Django's, so its part runs in a thread, one short transaction at a time.
 """
 
+from tenants.lifecycle.backups import Manifest, back_up_tenant
 from tenants.lifecycle.creations import Once
 from tenants.lifecycle.domains import add_domain, remove_domain, verification_record, verify_domain
 from tenants.lifecycle.erasure import erase_tenant
@@ -46,7 +47,9 @@ from tenants.lifecycle.operators import (
 )
 from tenants.lifecycle.owner import owner_connection
 from tenants.lifecycle.registry import get_tenant
+from tenants.lifecycle.restoring import restore_tenant
 from tenants.lifecycle.states import change_tenant, delete_tenant, resume_tenant, suspend_tenant
+from tenants.lifecycle.stock import Stock, drop_spares, fill_spares, get_stock, keep_filled
 from tenants.lifecycle.switching import disable_module, enable_module
 from tenants.lifecycle.usage import ModuleState, Usage, get_usage, list_modules
 
@@ -56,25 +59,32 @@ __all__ = [
     "Invitation",
     "IssuedKey",
     "IssuedOperatorKey",
+    "Manifest",
     "ModuleState",
     "Onboarded",
     "Once",
+    "Stock",
     "Usage",
     "accept_invitation",
     "add_domain",
+    "back_up_tenant",
     "change_member",
     "change_tenant",
     "create_operator",
     "create_tenant",
     "delete_tenant",
     "disable_module",
+    "drop_spares",
     "enable_module",
     "erase_tenant",
+    "fill_spares",
+    "get_stock",
     "get_tenant",
     "get_usage",
     "invite_member",
     "issue_key",
     "iterate_audit",
+    "keep_filled",
     "list_audit",
     "list_domains",
     "list_keys",
@@ -86,6 +96,7 @@ __all__ = [
     "read_token",
     "remove_domain",
     "remove_member",
+    "restore_tenant",
     "resume_tenant",
     "revoke_key",
     "revoke_operator",

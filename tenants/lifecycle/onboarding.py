@@ -1,27 +1,39 @@
 """The beginning of a tenant."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from django.db import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tenants import audit, errors, schemas
+from tenants import errors, schemas, spares
 from tenants.actor import Actor
 from tenants.apps import get_settings
-from tenants.lifecycle.creations import CREATION_CONSTRAINT, Once
+from tenants.ids import new_id
+from tenants.lifecycle.creations import Once
 from tenants.lifecycle.invitations import Invitation, send_invitation
-from tenants.lifecycle.keys import DEFAULT_SCOPES, IssuedKey, add_key, find_issued
-from tenants.lifecycle.members import add_invited, normalize_email
+from tenants.lifecycle.keys import IssuedKey, find_issued
+from tenants.lifecycle.members import normalize_email
 from tenants.lifecycle.owner import lock_slug, owner_connection
+from tenants.lifecycle.registration import (
+    ID_CONSTRAINT,
+    SLUG_CONSTRAINT,
+    Made,
+    Wish,
+    activate,
+    add_row,
+    take_up_row,
+)
 from tenants.lifecycle.registry import in_registry, run_hooks, violated_constraint
 from tenants.lifecycle.states import validate_plan
 from tenants.limits import parse_limits
-from tenants.models import Membership, Role, Tenant, TenantStatus
+from tenants.models import Tenant
+from tenants.module import Module
 from tenants.modules import get_modules, with_required
 from tenants.names import validate_name, validate_slug
-from tenants.revisions import ensure_stamps_table, migrate_schema
+from tenants.revisions import migrate_schema
 
 log = structlog.get_logger(__name__)
 
@@ -33,23 +45,6 @@ class Onboarded:
     tenant: Tenant
     key: IssuedKey
     owner: Invitation | None = None
-
-
-# A tenant, its first key, and who is invited to own it.
-_Made = tuple[Tenant, IssuedKey, Membership | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a call asks for, found good."""
-
-    slug: str
-    name: str
-    modules: list[str]
-    plan: str
-    limits: dict[str, int]
-    owner_email: str | None
-    once: Once | None
 
 
 async def create_tenant(
@@ -73,7 +68,7 @@ async def create_tenant(
     `once` CreationInProgress (409) in that case, and as `find_creation` does.
     """
     chosen = get_modules() if modules is None else with_required(modules)
-    wish = _Wish(
+    wish = Wish(
         validate_slug(slug),
         validate_name(name),
         [module.name for module in chosen],
@@ -82,37 +77,37 @@ async def create_tenant(
         normalize_email(owner_email) if owner_email else None,
         once,
     )
-    made = await _find_made(wish)
+    made = await _find_made(wish) if once else None
     if made is None:
         try:
             made = await _make(wish, by)
         except errors.SlugTaken:
             # By the very request that this one repeats, it may be.
-            made = await _find_made(wish)
+            made = await _find_made(wish) if once else None
             if made is None:
                 raise
     tenant, key, owner = made
     return Onboarded(tenant, key, await send_invitation(owner, by) if owner else None)
 
 
-async def _make(wish: _Wish, by: Actor) -> _Made:
+async def _make(wish: Wish, by: Actor) -> Made:
     chosen = with_required(wish.modules)
     async with owner_connection() as connection:
-        await ensure_stamps_table(connection)
         if not await lock_slug(connection, wish.slug):
             raise (errors.CreationInProgress if wish.once else errors.SlugTaken)(wish.slug)
-        tenant = await _register(wish)
-        await schemas.create_schema(connection, tenant.ref)
-        await migrate_schema(connection, tenant.ref, chosen)
+        tenant, complete = await _register(connection, wish, chosen)
+        if not complete:
+            await schemas.create_schema(connection, tenant.ref)
+            await migrate_schema(connection, tenant.ref, chosen)
         await connection.commit()
     await run_hooks(tenant, [module.hooks.tenant_created for module in chosen])
-    made = await _activate(tenant, wish, by)
+    made = await activate(tenant, wish, by)
     log.info("tenant.created", tenant=tenant.slug, tenant_id=str(tenant.id))
     return made
 
 
 @in_registry
-def _find_made(wish: _Wish) -> _Made | None:
+def _find_made(wish: Wish) -> Made | None:
     """What a repeated creation made; whoever was invited is if they haven't accepted yet."""
     key = find_issued(wish.once)
     if key is None:
@@ -122,42 +117,33 @@ def _find_made(wish: _Wish) -> _Made | None:
     return tenant, key, invited.first()
 
 
-@in_registry
-def _register(wish: _Wish) -> Tenant:
-    """The tenant's row in state provisioning: a new one, or the one a dead creator left."""
-    tenant, created = Tenant.objects.get_or_create(
-        slug=wish.slug, defaults={"name": wish.name, "modules": wish.modules}
-    )
-    if not created and tenant.status != TenantStatus.PROVISIONING:
-        raise errors.SlugTaken(wish.slug)
-    # What the call at hand says wins over the one that died; it is written when it has come true.
-    tenant.name, tenant.modules = wish.name, wish.modules
-    return tenant
+async def _register(
+    connection: AsyncConnection, wish: Wish, modules: Sequence[Module]
+) -> tuple[Tenant, bool]:
+    """The tenant's row in state provisioning, and whether its schema is complete already.
 
-
-async def _activate(tenant: Tenant, wish: _Wish, by: Actor) -> _Made:
-    try:
-        return await _make_visible(tenant, wish, by)
-    except IntegrityError as error:
-        if violated_constraint(error) != CREATION_CONSTRAINT:
-            raise
-        raise errors.SlugTaken(wish.slug) from error  # By the same request, sent twice at once.
-
-
-@in_registry
-def _make_visible(tenant: Tenant, wish: _Wish, by: Actor) -> _Made:
-    """Activate the tenant as this call made it: another may have registered it meanwhile."""
-    activated = Tenant.objects.filter(pk=tenant.pk, status=TenantStatus.PROVISIONING).update(
-        status=TenantStatus.ACTIVE,
-        name=wish.name,
-        modules=wish.modules,
-        plan=wish.plan,
-        limits=wish.limits,
-    )
-    if not activated:
-        raise errors.SlugTaken(tenant.slug)
-    tenant.refresh_from_db()
-    audit.record(by, "tenant.created", tenant, name=wish.name, modules=wish.modules, plan=wish.plan)
-    key = add_key(tenant, "First key", DEFAULT_SCOPES, None, wish.once)
-    owner = add_invited(tenant, wish.owner_email, Role.OWNER, by) if wish.owner_email else None
-    return tenant, key, owner
+    A new row has the id of a spare, if there is one; else the row is what a dead creator left.
+    """
+    while True:
+        spare = await spares.take_spare(connection, modules)
+        try:
+            tenant = await add_row(spare.id if spare else new_id(), wish)
+        except IntegrityError as error:
+            constraint = violated_constraint(error)
+            if constraint == SLUG_CONSTRAINT:
+                break
+            if spare is None or constraint != ID_CONSTRAINT:
+                raise
+            # A creation that was cut off has this one; whoever repeats that finds it made.
+        else:
+            return tenant, spare is not None and spare.current
+    tenant = await take_up_row(wish)
+    if await schemas.is_restored(connection, tenant.ref):
+        # It holds what was another tenant's.
+        raise errors.WrongState(
+            f"`{wish.slug}` was being restored from a backup. Delete and erase it first."
+        )
+    await spares.unlist_spare(connection, tenant.id)
+    if spare is not None:
+        await spares.list_spares(connection, [spare.id], modules)
+    return tenant, False

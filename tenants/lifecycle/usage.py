@@ -10,7 +10,7 @@ from tenants.lifecycle.owner import owner_connection
 from tenants.lifecycle.registry import LIVING, find_tenant, in_registry
 from tenants.models import Tenant
 from tenants.modules import get_modules
-from tenants.revisions import ensure_stamps_table, get_head
+from tenants.revisions import ensure_fleet_tables, get_head
 
 # Tables with their indexes and what is stored out of line.
 _STORAGE = text(
@@ -58,7 +58,7 @@ async def list_modules(slug: str) -> list[ModuleState]:
     """Every loaded module, and how the tenant has it. Raises as `get_usage` does."""
     tenant = await _find_living(slug)
     async with owner_connection() as connection:
-        await ensure_stamps_table(connection)
+        await ensure_fleet_tables(connection)
         revisions = await schemas.read_revisions(connection, tenant.ref)
     return [
         ModuleState(

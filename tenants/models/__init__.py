@@ -8,6 +8,7 @@ from tenants.models.audit import AuditEntry
 from tenants.models.keys import ApiKey, Creation, OperatorKey
 from tenants.models.members import Membership, Role, User
 from tenants.models.registry import Domain, RegistryVersion, Tenant, TenantStatus
+from tenants.models.rollouts import Rollout, RolloutAttempt, RolloutStatus
 
 __all__ = [
     "ApiKey",
@@ -18,6 +19,9 @@ __all__ = [
     "OperatorKey",
     "RegistryVersion",
     "Role",
+    "Rollout",
+    "RolloutAttempt",
+    "RolloutStatus",
     "Tenant",
     "TenantStatus",
     "User",

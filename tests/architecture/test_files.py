@@ -90,8 +90,8 @@ ENDS_TRANSACTIONS = {
     "tenants/db/connection.py": "the driver's half of the unit of work's transactions",
     "tenants/db/transaction.py": "the driver's half of the unit of work's transactions",
     "tenants/lifecycle/": "owner connections, and Django's on the registry",
-    "tenants/rollout.py": "owner connections",
-    "tenants/revisions.py": "owner connections",
+    "tenants/revisions/": "owner connections",
+    "tenants/rollouts/": "owner connections",
     "alembic/env.py": "owner connections",
 }
 _ENDINGS = {"commit", "rollback", "begin", "begin_transaction", "atomic"}

@@ -4,15 +4,20 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from tenants.apps import get_settings
+from tenants.rollouts import Options
 
 COUNT = 10_000
 # Slugs and addresses of the crowd; nothing else in the tests' registry begins so.
 MARK = "crowd"
+# One that carried them all, every hundredth in vain.
+ROLLOUT = "01a21075-8a1c-774d-923c-cf35ead5cf5a"
+_OPTIONS = orjson.dumps(Options().as_json()).decode()
 
 _FILL = f"""
 INSERT INTO tenants_tenant
@@ -39,8 +44,22 @@ INSERT INTO tenantry.audit_log
 SELECT gen_random_uuid(), now(), 'command', '{MARK}', '{MARK}', '', '', 'tenant.created',
        t.id, t.slug, '', '{{}}'
 FROM tenants_tenant t WHERE t.slug LIKE '{MARK}-%';
+INSERT INTO tenants_rollout (id, targets, scope, options, status, started_by, note, planned,
+                             migrated, failed, cancel_requested, runner, started_at, finished_at)
+SELECT CASE WHEN n = {COUNT} THEN '{ROLLOUT}' ELSE lpad(to_hex(n), 32, '0')::uuid END,
+       '{{}}', '{{"tenants": null}}', '{_OPTIONS}', 'completed', '{MARK}', '', 1, 1, 0, false, '',
+       now(), now()
+FROM generate_series(1, {COUNT}) n;
+INSERT INTO tenants_rolloutattempt (rollout_id, tenant_id, slug, succeeded, revisions, error, tries,
+                                    milliseconds, at)
+SELECT r.id, t.id, t.slug, r.id <> '{ROLLOUT}' OR NOT t.slug LIKE '%00', '{{}}', '', 1, 12, now()
+FROM tenants_rollout r JOIN tenants_tenant t
+ON t.slug LIKE '{MARK}-%' AND (r.id = '{ROLLOUT}' OR t.slug = '{MARK}-05000')
+WHERE r.started_by = '{MARK}';
 """
 _CLEAR = f"""
+DELETE FROM tenants_rolloutattempt WHERE slug LIKE '{MARK}-%';
+DELETE FROM tenants_rollout WHERE started_by = '{MARK}';
 DELETE FROM tenants_membership WHERE email LIKE '{MARK}-%';
 DELETE FROM tenants_apikey WHERE tenant_id IN
     (SELECT id FROM tenants_tenant WHERE slug LIKE '{MARK}-%');

@@ -21,6 +21,8 @@ branch_labels = {labels!r}
 depends_on = {depends_on!r}
 
 
+{marks}
+
 def upgrade() -> None:
     {upgrade}
 
@@ -39,8 +41,9 @@ def write_revision(
     parent: str | None = None,
     label: str | None = None,
     depends_on: str | None = None,
+    marks: str = "",
 ) -> None:
-    """Write a revision whose `upgrade` is these lines."""
+    """Write a revision whose `upgrade` is these lines. marks: what it says of itself."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{revision}.py").write_text(
         _REVISION.format(
@@ -48,6 +51,7 @@ def write_revision(
             parent=parent,
             labels=(label,) if label else None,
             depends_on=depends_on,
+            marks=marks,
             upgrade=upgrade.replace("\n", "\n    "),
             downgrade=downgrade.replace("\n", "\n    "),
         )
@@ -57,19 +61,22 @@ def write_revision(
 def make_module(
     folder: Path,
     name: str,
-    *upgrades: str,
+    *upgrades: str | dict[str, str],
     router: Router | None = None,
     metadata: MetaData | None = None,
     requires: tuple[str, ...] = (),
 ) -> Module:
-    """A module whose revisions `<name>_0001` … do these upgrades."""
+    """A module whose revisions `<name>_0001` … do these upgrades.
+
+    An upgrade is its lines, or a dictionary of arguments for `write_revision`.
+    """
     revisions = folder / name
     revisions.mkdir(parents=True, exist_ok=True)
     for position, upgrade in enumerate(upgrades):
         write_revision(
             revisions,
             f"{name}_{position + 1:04d}",
-            upgrade,
+            **(upgrade if isinstance(upgrade, dict) else {"upgrade": upgrade}),
             parent=f"{name}_{position:04d}" if position else None,
             label=None if position else name,
         )
