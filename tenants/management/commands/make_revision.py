@@ -16,7 +16,7 @@ from tenants.management.command import TenantryCommand, add_json
 from tenants.management.output import fail, print_json, run
 from tenants.module import Module
 from tenants.modules import get_module
-from tenants.revisions import ENVIRONMENT, ensure_stamps_table, get_head, migrate_schema
+from tenants.revisions import ENVIRONMENT, ensure_fleet_tables, get_head, migrate_schema
 from tenants.tenant import TenantRef
 
 
@@ -56,7 +56,7 @@ async def make_revision(name: str, message: str, *, empty: bool) -> str:
     module = get_module(name)
     scratch = TenantRef(UUID(bytes=secrets.token_bytes(16)), "scratch", frozenset({name}))
     async with owner_connection() as connection:
-        await ensure_stamps_table(connection)
+        await ensure_fleet_tables(connection)
         await schemas.create_schema(connection, scratch)
         await migrate_schema(connection, scratch, [module])
         return await connection.run_sync(_write, module, scratch, message, empty)
