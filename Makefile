@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-# The type checker reads Django's settings, and these must name a database; none is opened.
+# The type checker and the linter of revisions read Django's settings, and these must name a
+# database; none is opened.
 NOWHERE := $(foreach login,REGISTRY RUNTIME OWNER,TENANTRY_$(login)_URL=postgresql://nobody@localhost/none)
 
 .PHONY: run test test-slow lint bench-quick screenshots lock clean
@@ -25,6 +26,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(NOWHERE) $(BIN)/mypy
 	$(BIN)/lint-imports
+	$(NOWHERE) $(BIN)/python manage.py rollout lint
 
 bench-quick: $(DEV)
 	$(BIN)/python -m benchmarks --quick

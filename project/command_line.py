@@ -30,7 +30,7 @@ _GROUPS = {
     "Run it": ["dev", "setup_database", "migrate", "createsuperuser", "serve"],
     "Tenants": ["tenants", "domains"],
     "People and keys": ["keys", "members", "operators"],
-    "Migrations": ["make_revision", "migrate_tenants"],
+    "Migrations": ["make_revision", "rollout", "migrate_tenants"],
     "Look after it": ["doctor", "audit"],
 }
 # Django's commands, which don't say what they are for here.

@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -30,20 +30,26 @@ JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles l ON l.oid = m.member
 WHERE l.rolname = $1 AND r.rolname ~ '^t_[0-9a-f]{32}$'
 """
 _STAMPS = "SELECT tenant_id, module, revision FROM tenantry.tenant_stamps"
-_STAMPS_EXIST = "SELECT to_regclass('tenantry.tenant_stamps') IS NOT NULL"
+_SPARES = "SELECT id, modules FROM tenantry.spares"
+# The second came with a later release, which makes it when it is first needed.
+_TABLES_EXIST = (
+    "SELECT to_regclass('tenantry.tenant_stamps') IS NOT NULL, "
+    "to_regclass('tenantry.spares') IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """The registry's rows, and by tenant's id what the tenants' database has for them.
 
-    stamps: the revision by module.
+    stamps: the revision by module. spares: the modules of each schema that waits for a tenant.
     """
 
     tenants: Collection[Tenant]
     schemas: Collection[UUID]
     roles: Collection[UUID]
     stamps: Mapping[UUID, Mapping[str, str]]
+    spares: Mapping[UUID, Collection[str]] = field(default_factory=dict)
 
     @property
     def living(self) -> list[Tenant]:
@@ -60,23 +66,29 @@ async def check_fleet(settings: EngineSettings) -> list[Finding]:
         check_half_made(fleet),
         check_deleted(fleet),
         check_plans(fleet, settings),
+        check_spares(fleet, settings),
     ]
 
 
 async def read_fleet(settings: EngineSettings) -> Fleet:
-    # The registry first: whoever is active in it had a schema before.
-    tenants = await _read_tenants()
     stamps: dict[UUID, dict[str, str]] = defaultdict(dict)
+    spares = {}
     runtime = make_url(settings.runtime_url.get_secret_value()).username
     async with connect(settings.owner_url, settings) as owner:
-        if await owner.fetchval(_STAMPS_EXIST):
+        has_stamps, has_spares = await owner.fetchrow(_TABLES_EXIST)
+        if has_spares:
+            spares = {UUID(int=each.int): names for each, names in await owner.fetch(_SPARES)}
+        # Then the registry: a spare that is a tenant's by now is in it, and whoever is active
+        # in it had a schema before.
+        tenants = await _read_tenants()
+        if has_stamps:
             for tenant_id, module, revision in await owner.fetch(_STAMPS):
                 stamps[UUID(int=tenant_id.int)][module] = revision
         schemas = {UUID(hex=name.removeprefix("t_")) for (name,) in await owner.fetch(_SCHEMAS)}
         roles = {
             UUID(hex=name.removeprefix("t_")) for (name,) in await owner.fetch(_ROLES, runtime)
         }
-    return Fleet(tenants, schemas, roles, dict(stamps))
+    return Fleet(tenants, schemas, roles, dict(stamps), spares)
 
 
 def check_schemas(fleet: Fleet) -> Finding:
@@ -121,7 +133,7 @@ def check_revisions(fleet: Fleet) -> list[Finding]:
     findings = []
     if behind:
         findings.append(
-            problem("revisions", _describe(behind), "Carry them there: manage.py migrate_tenants")
+            problem("revisions", _describe(behind), "Carry them there: manage.py rollout run")
         )
     if foreign:
         findings.append(
@@ -144,7 +156,7 @@ def check_revisions(fleet: Fleet) -> list[Finding]:
 
 def check_leftovers(fleet: Fleet) -> Finding:
     """Schemas, roles and stamps of tenants that the registry doesn't know."""
-    known = {tenant.id for tenant in fleet.tenants}
+    known = {*fleet.spares, *(tenant.id for tenant in fleet.tenants)}
     found = {
         kind: [f"t_{tenant_id.hex}" for tenant_id in {*ids} - known if not _is_new(tenant_id)]
         for kind, ids in (
@@ -207,6 +219,35 @@ def check_plans(fleet: Fleet, settings: EngineSettings) -> Finding:
             "Add the plan to TENANTRY_PLANS, or: manage.py tenants change SLUG --plan PLAN",
         )
     return ok("plans", f"All tenants' plans are in the settings: {', '.join(settings.plans)}")
+
+
+def check_spares(fleet: Fleet, settings: EngineSettings) -> Finding:
+    """Schemas that wait for a tenant: whether there are any, and at the heads of all modules."""
+    heads = {module.name: get_head(module) for module in get_modules()}
+    stamped = {name: head for name, head in heads.items() if head is not None}
+    ready = [
+        spare
+        for spare, modules in fleet.spares.items()
+        if spare in fleet.schemas
+        and list(modules) == list(heads)
+        and fleet.stamps.get(spare, {}) == stamped
+    ]
+    stale = [f"t_{spare.hex}" for spare in fleet.spares if spare not in ready]
+    if stale:
+        return warning(
+            "spares",
+            f"{count(len(stale), 'spare')} not at the heads of all modules: {list_some(stale)}",
+            "Carry them there: manage.py rollout run; those that have other modules than "
+            "are loaded: manage.py tenants spares --drop",
+        )
+    if settings.spares and not ready:
+        return warning(
+            "spares",
+            f"None of {settings.spares} is ready, so onboarding makes each schema itself.",
+            "See that a server runs, and what its log says of spares; or: "
+            f"manage.py tenants spares --fill {settings.spares}",
+        )
+    return ok("spares", f"{count(len(ready), 'spare')} ready; the settings want {settings.spares}.")
 
 
 @in_registry

@@ -47,6 +47,7 @@ from tenants.shapes import ShownIssuedKey
 
 RowT = TypeVar("RowT")
 Method = Callable[..., Coroutine[Any, Any, None]]
+ONE_LINE, EVENTS = "one line of JSON", "each event as a line of JSON, the end as the last"
 _PAGE = 1000
 
 
@@ -84,11 +85,16 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing that a command can do."""
+    """One thing that a command can do.
+
+    answer: what it prints under `--json`. name: the word to type, where it isn't the method's name.
+    """
 
     method: Method
     arguments: Sequence[Argument]
     examples: Sequence[str]
+    answer: str
+    name: str
 
     @property
     def parameters(self) -> list[str]:
@@ -100,11 +106,13 @@ def argument(*names: str, **options: Any) -> Argument:
     return Argument(names, options)
 
 
-def verb(*arguments: Argument, examples: Sequence[str] = ()) -> Callable[[Method], Verb]:
+def verb(
+    *arguments: Argument, examples: Sequence[str] = (), answer: str = ONE_LINE, name: str = ""
+) -> Callable[[Method], Verb]:
     """Make a method a verb of its command. The first line of its docstring is its help."""
 
     def make(method: Method) -> Verb:
-        return Verb(method, arguments, examples)
+        return Verb(method, arguments, examples, answer, name)
 
     return make
 
@@ -126,7 +134,7 @@ class VerbCommand(TenantryCommand):
             )
             for given in each.arguments:
                 subparser.add_argument(*given.names, **given.options)
-            add_json(subparser)
+            add_json(subparser, each.answer)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["verb"] is None:
@@ -172,11 +180,12 @@ class VerbCommand(TenantryCommand):
             self.stderr.write(sentence, style_func=str)  # Else it is red, as errors are.
 
     def _verbs(self) -> dict[str, Verb]:
-        return {name: each for name, each in vars(type(self)).items() if isinstance(each, Verb)}
+        attributes = vars(type(self)).items()
+        return {each.name or name: each for name, each in attributes if isinstance(each, Verb)}
 
 
-def add_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+def add_json(parser: ArgumentParser, answer: str = ONE_LINE) -> None:
+    parser.add_argument("--json", action="store_true", help=f"print {answer}")
 
 
 def scopes(known: Iterable[str], otherwise: str) -> Argument:

@@ -95,10 +95,10 @@ async def print_table(columns: Sequence[str], rows: AsyncIterable[Mapping[str, A
     return count
 
 
-def make_console() -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """A terminal folds what is too wide for it; in a pipe each row is one line."""
     # What tenants are called is shown as it is, and not as markup.
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     return console

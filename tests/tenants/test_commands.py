@@ -5,7 +5,9 @@ import importlib
 import io
 import json
 import os
+import pty
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -19,13 +21,14 @@ from django.db import connections
 from sqlalchemy import Column, Table, Text, Uuid, text
 
 from project.dev.settings import ROOT
-from tenants import lifecycle, modules, revisions
+from tenants import lifecycle, modules
 from tenants.db.base import create_metadata
 from tenants.lifecycle import onboarding, owner_connection
 from tenants.management import command, output
 from tenants.management.output import CONFLICT, FAILED, MISSING, USAGE
 from tenants.models import ApiKey, Tenant
 from tenants.modules import get_modules
+from tenants.revisions import scripts
 from tenants.testing import TESTER, onboard
 from tests.tenants.alembic_cli import run_alembic
 from tests.tenants.test_logins import superuser_url
@@ -42,6 +45,10 @@ class Result:
     def json(self):
         (line,) = self.out.splitlines()
         return json.loads(line)
+
+    @property
+    def json_lines(self):
+        return [json.loads(line) for line in self.out.splitlines()]
 
 
 def call(*arguments):
@@ -568,15 +575,25 @@ class TestMigrateTenants:
     async def test_it_says_what_it_did(self, run, make_tenant):
         tenant = await make_tenant()
         people = await run("migrate_tenants", "--tenant", tenant.slug)
-        assert (people.code, people.out) == (0, "0 migrated, 1 at head already, 0 failed\n")
-        result = await run("migrate_tenants", "--tenant", tenant.slug, "--json")
-        assert result.json == [{"tenant": tenant.slug, "revisions": {}, "error": None}]
+        assert people.code == 0
+        assert people.out.startswith("completed: 0 migrated, 0 failed, in ")
+        assert "0 to carry to conversations@conversations_0001" in people.err
+        assert "; 1 there already\n" in people.err
+
+        program = await run("migrate_tenants", "--tenant", tenant.slug, "--json")
+        assert (program.code, program.err) == (0, "")
+        planned, ended = program.json_lines
+        assert (planned["event"], planned["planned"], planned["current"]) == ("planned", 0, 1)
+        assert (ended["event"], ended["status"], ended["migrated"]) == ("ended", "completed", 0)
 
     async def test_every_failure_is_reported_and_the_exit_code_is_1(self, run, make_tenant):
         fine, broken, other = [await make_tenant(["conversations"]) for _ in range(3)]
         for tenant in (broken, other):
             async with owner_connection() as connection:
-                await connection.execute(text(f'DELETE FROM "{tenant.ref.schema}".alembic_version'))
+                await connection.execute(
+                    text("UPDATE tenantry.tenant_stamps SET revision = 'old' WHERE tenant_id = :i"),
+                    {"i": tenant.ref.id},
+                )
                 await connection.commit()
         names = [word for tenant in (fine, broken, other) for word in ("--tenant", tenant.slug)]
 
@@ -584,14 +601,13 @@ class TestMigrateTenants:
         program = await run("migrate_tenants", *names, "--json")
 
         assert people.code == program.code == FAILED
-        assert people.out == "0 migrated, 1 at head already, 2 failed\n"
+        assert people.out.startswith("failed: 0 migrated, 2 failed, in ")
+        reason = "The module `conversations` has no revision `old` in this release."
         for tenant in (broken, other):
-            assert f"{tenant.slug}: {tenant.ref.schema}: alembic_version has []" in people.err
-        assert {row["tenant"]: bool(row["error"]) for row in program.json} == {
-            fine.slug: False,
-            broken.slug: True,
-            other.slug: True,
-        }
+            assert f"failed: {tenant.slug}: {reason}\n" in people.err
+        assert {
+            row["slug"]: row["error"] for row in program.json_lines if row["event"] == "tried"
+        } == {broken.slug: reason, other.slug: reason}
         for tenant in (broken, other):
             await lifecycle.delete_tenant(tenant.slug, by=TESTER)
             await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
@@ -642,6 +658,7 @@ class Feature:
         self.variables = {
             "PYTHONPATH": str(folder),
             "TENANTRY_MODULES": '["conversations", "feature"]',
+            "TENANTRY_ROLLOUT_LEASE_SECONDS": "1",
         }
 
     def write(self, *columns):
@@ -680,7 +697,7 @@ def load(tmp_path, monkeypatch):
             key = Column("id", Uuid, primary_key=True)
             Table(table, metadata, key, *(Column(name, Text) for name in names))
         loaded = (*real, make_module(tmp_path, "made", metadata=metadata))
-        for importer in (modules, revisions, onboarding):
+        for importer in (modules, scripts, onboarding):
             monkeypatch.setattr(importer, "get_modules", lambda: loaded)
         return loaded[-1]
 
@@ -688,12 +705,10 @@ def load(tmp_path, monkeypatch):
 
 
 def split(module, pattern):
-    """The bodies of a revision's `upgrade` and `downgrade`, after the lock timeout."""
+    """The bodies of a revision's `upgrade` and `downgrade`."""
     (path,) = module.revisions.glob(pattern)
     _, upgrade, downgrade = path.read_text().split("() -> None:")
-    for body in (upgrade, downgrade):
-        assert "SET LOCAL lock_timeout = '3s'" in body
-    return [body.partition("lock_timeout = '3s'\")\n")[2] for body in (upgrade, downgrade)]
+    return upgrade, downgrade
 
 
 class TestMakeRevision:
@@ -780,7 +795,7 @@ class TestMakeRevision:
         assert result.err.startswith("error: There is no module `nope`.")
 
 
-class TestKilledRollout:
+class TestRolloutThatIsCutOff:
     @pytest.mark.slow
     async def test_a_rollout_killed_in_the_middle_is_resumed_and_nothing_is_half_migrated(
         self, feature, make_tenant
@@ -812,10 +827,11 @@ class TestKilledRollout:
         done = await self.list_migrated(fleet)
         assert 2 <= len(done) < 6
 
-        result = await feature.manage("migrate_tenants", *names, "--json")
+        # The dead runner counts as alive until its lease has ended.
+        result = await feature.manage("rollout", "run", *names, "--wait", "20", "--json")
 
         assert result.code == 0
-        changed = {row["tenant"] for row in result.json if row["revisions"]}
+        changed = {row["slug"] for row in result.json_lines if row["event"] == "tried"}
         everyone = {tenant.slug for tenant in fleet}
         assert await self.list_migrated(fleet) == everyone
         # The one that was under way when the process was killed may have been committed since.
@@ -823,6 +839,42 @@ class TestKilledRollout:
         for tenant in fleet:
             await lifecycle.delete_tenant(tenant.slug, by=TESTER)
             await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
+
+    @pytest.mark.slow
+    async def test_ctrl_c_on_a_terminal(self, feature, make_tenant):
+        feature.write("body: Mapped[str]")
+        write_revision(
+            feature.revisions,
+            "feature_0001",
+            "op.execute('SELECT pg_sleep(60)')",
+            label="feature",
+        )
+        tenant = await make_tenant(["conversations"])
+        await Tenant.objects.filter(slug=tenant.slug).aupdate(modules=["conversations", "feature"])
+        terminal, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "rollout", "run", "--tenant", tenant.slug],
+            cwd=ROOT,
+            env={**os.environ, **feature.variables, "TERM": "xterm", "COLUMNS": "100"},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        )
+        os.close(theirs)
+        seen = ""
+        while "0 of 1 done" not in seen:
+            seen += (await asyncio.to_thread(os.read, terminal, 1000)).decode()
+
+        process.send_signal(signal.SIGINT)
+
+        out, _ = await asyncio.to_thread(process.communicate, timeout=10)
+        assert process.returncode == 130
+        assert out.startswith("interrupted: 0 migrated, 0 failed, in ")
+        seen += os.read(terminal, 10_000).decode()
+        os.close(terminal)
+        assert "To carry on: manage.py rollout resume roll_" in seen
+        await lifecycle.delete_tenant(tenant.slug, by=TESTER)
+        await lifecycle.erase_tenant(tenant.slug, tenant.slug, by=TESTER)
 
     async def list_migrated(self, fleet):
         """Slugs of the tenants that have the table; each then has both stamps, else neither."""

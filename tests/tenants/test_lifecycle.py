@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tenants import errors, lifecycle, schemas
-from tenants.lifecycle import onboarding, owner_connection, switching
+from tenants.lifecycle import onboarding, owner_connection, registration, switching
 from tenants.models import ApiKey, AuditEntry, Domain, Membership, Tenant, TenantStatus, User
 from tenants.names import validate_slug
 from tenants.testing import TESTER, connect, onboard
@@ -19,12 +19,12 @@ from tests.sample.module import hook_calls
 
 # Where a creation can be cut off: the function that comes next, in order.
 CREATION_STEPS = [
-    "tenants.lifecycle.onboarding.ensure_stamps_table",
+    "tenants.lifecycle.onboarding.lock_slug",
     "tenants.lifecycle.onboarding._register",
     "tenants.schemas.create_schema",
     "tenants.lifecycle.onboarding.migrate_schema",
     "tenants.lifecycle.onboarding.run_hooks",
-    "tenants.lifecycle.onboarding._activate",
+    "tenants.lifecycle.onboarding.activate",
 ]
 # Of these, the ones that hold the slug.
 LOCKED_STEPS = CREATION_STEPS[1:4]
@@ -287,7 +287,7 @@ class TestCreate:
         self, application, slug, monkeypatch
     ):
         activating, migrating = Stall(), Stall()
-        monkeypatch.setattr(onboarding, "_activate", activating.before(onboarding._activate))
+        monkeypatch.setattr(onboarding, "activate", activating.before(onboarding.activate))
         winner = asyncio.create_task(onboard(slug, "Winner", ["sample"]))
         await activating.reached.wait()
         monkeypatch.setattr(
@@ -357,7 +357,7 @@ class TestCreate:
             raise Crash
 
         with monkeypatch.context() as patch:
-            patch.setattr(onboarding, "add_key", crash)
+            patch.setattr(registration, "add_key", crash)
             with pytest.raises(Crash):
                 await onboard(slug, "Cut off")
         await assert_invisible(application, slug)
@@ -368,7 +368,7 @@ class TestCreate:
     async def test_a_repetition_may_ask_for_other_modules(self, application, slug, monkeypatch):
         task = await stop_at(
             monkeypatch,
-            "tenants.lifecycle.onboarding._activate",
+            "tenants.lifecycle.onboarding.activate",
             onboard(slug, "Cut off"),
         )
         await cancel(task)
@@ -611,7 +611,7 @@ class TestSuspend:
         await cancel(
             await stop_at(
                 monkeypatch,
-                "tenants.lifecycle.onboarding._activate",
+                "tenants.lifecycle.onboarding.activate",
                 onboard(slug, "Half"),
             )
         )

@@ -13,9 +13,10 @@ from project.dev.database import Credentials
 from project.dev.demo import SLUG, ensure_demo, ensure_operator
 from project.dev.settings import ENV_PREFIX
 from project.server import PortTaken, open_socket, serve, worker_count
+from tenants.actor import acting_command
 from tenants.management.output import fail, print_json, run
 from tenants.models import User
-from tenants.rollout import migrate_tenants
+from tenants.rollouts import Event, Options, Scope, Tried, plan_rollout, start_rollout
 
 ADMIN_USER = "admin"
 
@@ -46,9 +47,7 @@ class Command(BaseCommand):
         credentials = Credentials(settings.TENANTRY.data_dir)
         _publish(base_url, credentials)
         call_command("migrate", verbosity=0)
-        for outcome in run(migrate_tenants()):
-            if outcome.error:
-                self.stderr.write(f"warning: {outcome.slug} was not migrated: {outcome.error}")
+        self._migrate()
         password = _ensure_admin(credentials)
         api_key = None if options["no_demo"] else ensure_demo(credentials)
         facts = {
@@ -75,6 +74,19 @@ class Command(BaseCommand):
         # Nobody balances load here, so there is no drain to wait for.
         relaxed = settings.TENANTRY.model_copy(update={"drain_delay_seconds": 0.0})
         raise SystemExit(serve(listener, relaxed, options["workers"], announce))
+
+    def _migrate(self) -> None:
+        """Carry the tenants to their heads; one that fails keeps the others from nothing."""
+
+        def warn(event: Event) -> None:
+            if isinstance(event, Tried) and event.attempt.error:
+                attempt = event.attempt
+                self.stderr.write(f"warning: {attempt.name} was not migrated: {attempt.error}")
+
+        if not run(plan_rollout(Scope())).behind:
+            return
+        patience = settings.TENANTRY.rollout_lease_seconds + 1  # One that was killed seems to run.
+        run(start_rollout(Scope(), Options(), warn, by=acting_command(), patience=patience))
 
 
 def _publish(base_url: str, credentials: Credentials) -> None:

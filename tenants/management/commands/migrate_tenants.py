@@ -1,18 +1,21 @@
-"""Carry tenants to the heads of their modules."""
+"""Carry tenants to the heads of their modules: `rollout run` for every day."""
 
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
-from tenants.management.command import TenantryCommand, add_json
-from tenants.management.output import FAILED, print_json, run
-from tenants.rollout import migrate_tenants
+from tenants.actor import acting_command
+from tenants.management.command import EVENTS, TenantryCommand, add_json
+from tenants.management.output import run
+from tenants.management.rollout_run import carry
+from tenants.rollouts import Options, Scope, start_rollout
 
 
 class Command(TenantryCommand):
     help = """
     Carry every tenant's schema to the heads of its modules. Each tenant ends there or stays as it
     was. The command goes on past one that fails, reports each failure, and exits with 1 if there
-    was any.
+    was any. It is short for `rollout run`, which can do it in stages.
     """
     examples = (
         "migrate_tenants",
@@ -27,28 +30,9 @@ class Command(TenantryCommand):
         parser.add_argument(
             "--module", action="append", dest="modules", help="only this; repeatable"
         )
-        add_json(parser)
+        add_json(parser, EVENTS)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        outcomes = run(migrate_tenants(options["slugs"], options["modules"]))
-        failed = [outcome for outcome in outcomes if outcome.error]
-        if options["json"]:
-            print_json(
-                [
-                    {"tenant": each.slug, "revisions": each.revisions, "error": each.error}
-                    for each in outcomes
-                ]
-            )
-        else:
-            for each in outcomes:
-                if each.error:
-                    self.stderr.write(f"{each.slug}: {each.error}")
-                elif each.revisions:
-                    self.stdout.write(f"{each.slug}: {', '.join(each.revisions.values())}")
-            changed = sum(bool(each.revisions) for each in outcomes)
-            current = len(outcomes) - changed - len(failed)
-            self.stdout.write(
-                f"{changed} migrated, {current} at head already, {len(failed)} failed"
-            )
-        if failed:
-            raise SystemExit(FAILED)
+        scope = Scope(options["slugs"], options["modules"])
+        begin = partial(start_rollout, scope, Options(), by=acting_command())
+        run(carry(begin, json=options["json"]))

@@ -3,11 +3,21 @@
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tenants import lifecycle
 from tenants.errors import InvalidInput
-from tenants.management.command import COUNT, SLUG, VerbCommand, argument, verb, walk
+from tenants.management.command import (
+    COUNT,
+    SLUG,
+    VerbCommand,
+    argument,
+    at_least_one,
+    verb,
+    walk,
+)
 from tenants.management.import_file import import_file
 from tenants.management.output import FAILED
 from tenants.models import Tenant, TenantStatus
@@ -234,6 +244,57 @@ class Command(VerbCommand):
     async def usage(self, slug: str) -> None:
         """Show how much a tenant holds, in bytes and by module."""
         self.show_facts(show_usage(await lifecycle.get_usage(slug)))
+
+    @verb(
+        SLUG,
+        argument("folder", metavar="FOLDER", nargs="?", type=Path, help="a new folder for it"),
+        examples=["tenants backup acme", "tenants backup acme /var/backups/acme"],
+    )
+    async def backup(self, slug: str, folder: Path | None) -> None:
+        """Write all of a tenant's data into a folder.
+
+        Keys, domains and members are not in it. Without FOLDER it is named after tenant and time.
+        Needs `pg_dump`, no older than the server.
+        """
+        folder = folder or Path(f"{slug}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        manifest = await lifecycle.back_up_tenant(slug, folder, by=self.by)
+        self.show_facts({"folder": str(folder), **manifest.model_dump()})
+
+    @verb(
+        argument("folder", metavar="FOLDER", type=Path, help="a backup"),
+        argument("--slug", required=True, help="the new tenant's slug"),
+        argument("--name", help="its display name; else that of the other"),
+        argument("--plan", help="its plan; else that of the other"),
+        examples=["tenants restore acme-20300131T120000Z --slug acme-copy"],
+    )
+    async def restore(self, folder: Path, slug: str, name: str | None, plan: str | None) -> None:
+        """Onboard a tenant with the data of a backup, and print its first API key.
+
+        The tenant that was backed up is not touched.
+        """
+        onboarded = await lifecycle.restore_tenant(folder, slug, name, plan=plan, by=self.by)
+        self.show_facts(show_onboarded(onboarded))
+        self.say("The API key is shown only now.")
+
+    @verb(
+        argument("--fill", type=at_least_one, metavar="N", help="have at least so many ready"),
+        argument("--drop", action="store_true", help="remove them all"),
+        examples=["tenants spares", "tenants spares --fill 50", "tenants spares --drop"],
+    )
+    async def spares(self, fill: int | None, drop: bool) -> None:
+        """Count the schemas that are made ahead, make some, or remove them.
+
+        A new tenant with all modules takes over one that is ready, in a few milliseconds. `other`
+        have other modules or are of another release. A server keeps as many ready as the setting
+        TENANTRY_SPARES says, which is what is wanted.
+        """
+        if fill is not None and drop:
+            raise InvalidInput("--fill and --drop can't be given together.")
+        if fill is not None:
+            await lifecycle.fill_spares(fill)
+        if drop:
+            await lifecycle.drop_spares()
+        self.show_facts(asdict(await lifecycle.get_stock()))
 
     def _ask(self, question: str) -> str:
         """What a person types; on standard error, since the answer's place is the other."""
