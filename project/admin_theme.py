@@ -105,6 +105,7 @@ UNFOLD: dict[str, Any] = {
                     _page("API keys", "key", "tenants.apikey"),
                     _page("Domains", "language", "tenants.domain"),
                     _page("Members", "group", "tenants.membership"),
+                    _page("Rollouts", "rocket_launch", "tenants.rollout"),
                 ],
             },
             {

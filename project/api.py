@@ -1,15 +1,12 @@
 """The two APIs: the modules' routes for tenants under `/api/v1`, and the management API."""
 
-import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 import structlog
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.exceptions import TooManyFieldsSent
-from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -19,9 +16,9 @@ from ninja.renderers import BaseRenderer
 from project.openapi import DocumentedAPI
 from project.parsing import StrictParser
 from project.problems import render_problem
+from project.threads import registry_threads
 from tenants import __version__, errors
 from tenants.admin_api.router import router as management_router
-from tenants.apps import get_settings
 from tenants.auth import KeyAuth, MemberAuth
 from tenants.modules import get_modules
 
@@ -30,9 +27,6 @@ log = structlog.get_logger(__name__)
 PREFIX = "v1"
 # Modules that take one of several bodies tag them with these words.
 BODY_TAGS = frozenset({"one", "batch"})
-# Requests of the management API that a process answers at once, each with a thread and a
-# connection of its own.
-MANAGEMENT_CONCURRENCY = 8
 _ALL = """
 Lists come in pages: pass `limit` (1 to 100) and, while `has_more`, `next_cursor` as `after`.
 
@@ -77,7 +71,7 @@ def create_tenant_api() -> NinjaAPI:
 def create_management_api() -> NinjaAPI:
     """The API for administrators."""
     api = _create_api("Tenantry management", _MANAGEMENT_DESCRIPTION, "management")
-    api.add_decorator(in_own_thread())
+    api.add_decorator(in_own_thread)
     api.add_router(PREFIX, management_router)
     return api
 
@@ -143,34 +137,15 @@ def repeat_once(
     return run
 
 
-def in_own_thread() -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
-    """Give the use of Django's ORM in an endpoint a thread and a connection that end with it.
+def in_own_thread(endpoint: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Give the use of Django's ORM in an endpoint a thread that no other request uses meanwhile."""
 
-    A connection that stayed with the process's one thread for such work would go on failing once
-    the server has cut it, and one slow request would hold up all others.
-    """
-    free = asyncio.Semaphore(MANAGEMENT_CONCURRENCY)
+    @functools.wraps(endpoint)
+    async def run(request: HttpRequest, *args: Any, **values: Any) -> Any:
+        async with registry_threads.borrow():
+            return await endpoint(request, *args, **values)
 
-    def decorate(endpoint: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        @functools.wraps(endpoint)
-        async def run(request: HttpRequest, *args: Any, **values: Any) -> Any:
-            try:
-                async with asyncio.timeout(get_settings().pool_timeout_seconds):
-                    await free.acquire()
-            except TimeoutError:
-                raise errors.PoolExhausted from None
-            try:
-                async with ThreadSensitiveContext():
-                    try:
-                        return await endpoint(request, *args, **values)
-                    finally:
-                        await sync_to_async(connections.close_all)()
-            finally:
-                free.release()
-
-        return run
-
-    return decorate
+    return run
 
 
 def answer_error(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:

@@ -1,8 +1,10 @@
 """The ASGI application: its start and end, and HTTP through the gateway."""
 
+import asyncio
+import contextlib
 import gc
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import django
 
@@ -20,10 +22,14 @@ from project.gateway import Gateway  # noqa: E402
 from project.handler import Receive, Scope, Send  # noqa: E402
 from project.logging import set_up_logging  # noqa: E402
 from project.settings import Settings  # noqa: E402
+from project.threads import registry_threads  # noqa: E402
 from tenants.db.engine import dispose_engines  # noqa: E402
 from tenants.directory import Directory, get_directory, set_directory  # noqa: E402
 from tenants.errors import DatabaseUnavailable  # noqa: E402
+from tenants.lifecycle import keep_filled  # noqa: E402
+from tenants.lifecycle.owner import close_owner_connections, keep_owner_connections  # noqa: E402
 from tenants.logins import find_problems  # noqa: E402
+from tenants.rollouts import interrupt_all  # noqa: E402
 from tenants.running import running  # noqa: E402
 
 log = structlog.get_logger(__name__)
@@ -35,6 +41,7 @@ class Application:
     def __init__(self) -> None:
         self.settings: Settings = django_settings.TENANTRY
         self._gateway = Gateway(self.settings, ASGIHandler())
+        self._filler: asyncio.Task[NoReturn] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -54,6 +61,9 @@ class Application:
                 directory = Directory(self.settings, on_change=running.check_all)
                 await directory.start()
                 set_directory(directory)
+                keep_owner_connections()
+                if self.settings.spares:
+                    self._filler = asyncio.create_task(keep_filled(), name="spares")
         except DatabaseUnavailable as error:
             return [f"the registry can't be read ({error.__cause__}); run `manage.py migrate`"]
         except (asyncpg.PostgresError, OSError) as error:
@@ -63,8 +73,16 @@ class Application:
         return problems
 
     async def stop(self) -> None:
+        if self._filler is not None:
+            self._filler.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._filler
+            self._filler = None
+        await interrupt_all()
         await get_directory().stop()
         set_directory(None)
+        await registry_threads.close_connections()
+        await close_owner_connections()
         await dispose_engines()
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -14,10 +14,13 @@ from tenants.lifecycle.members import MEMBER_PREFIX
 from tenants.lifecycle.onboarding import Onboarded
 from tenants.lifecycle.operators import IssuedOperatorKey
 from tenants.lifecycle.usage import ModuleState, Usage
-from tenants.models import AuditEntry, Domain, Membership, Tenant
+from tenants.models import AuditEntry, Domain, Membership, Rollout, RolloutAttempt, Tenant
 from tenants.models.keys import Key
+from tenants.rollouts import Attempt, Plan, show_rollout_id
 
 ENTRY_PREFIX = "aud"
+# Of a plan's tenants, which may be all there are.
+MOST_NAMES = 100
 
 
 class ShownTenant(TypedDict):
@@ -132,6 +135,71 @@ class ShownEntry(TypedDict):
     request_id: str
 
 
+class ShownWay(TypedDict):
+    """count: schemas of which the module is to go from `start` to `end`; None is no tables."""
+
+    module: str
+    start: str | None
+    end: str | None
+    count: int
+
+
+class ShownStray(TypedDict):
+    name: str
+    reason: str
+
+
+class ShownPlan(TypedDict):
+    """What a rollout would do. behind, current: schemas that are and aren't to be carried.
+
+    names: of those that are behind, by slug. strays: those that nothing can be carried to. Of both
+    the first hundred.
+    """
+
+    targets: dict[str, str | None]
+    behind: int
+    current: int
+    ways: list[ShownWay]
+    names: list[str]
+    stray: int
+    strays: list[ShownStray]
+
+
+class ShownRollout(TypedDict):
+    """targets: revision by module, None for the empty schema. tenants: slugs, None for all.
+
+    options: as `tenants.rollouts.Options`. planned: schemas to carry, those that are done included.
+    started_by: kind and name of an actor. note: why it stopped before its end, if it did.
+    """
+
+    id: str
+    status: str
+    targets: dict[str, str | None]
+    tenants: list[str] | None
+    options: dict[str, Any]
+    planned: int
+    migrated: int
+    failed: int
+    started_by: str
+    note: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class ShownAttempt(TypedDict):
+    """How a rollout went for one schema. slug: empty for a spare's. revisions: the new ones, by
+    module. error: None if it went well."""
+
+    tenant_id: UUID
+    slug: str
+    succeeded: bool
+    revisions: dict[str, str | None]
+    error: str | None
+    tries: int
+    milliseconds: float
+    at: datetime
+
+
 def show_tenant(tenant: Tenant) -> ShownTenant:
     return {
         "id": tenant.id,
@@ -225,4 +293,52 @@ def show_entry(entry: AuditEntry) -> ShownEntry:
         "target": entry.target,
         "details": entry.details,
         "request_id": entry.request_id,
+    }
+
+
+def show_plan(plan: Plan) -> ShownPlan:
+    return {
+        "targets": plan.targets,
+        "behind": len(plan.work),
+        "current": plan.current,
+        "ways": [
+            {"module": module, "start": start, "end": end, "count": count}
+            for (module, start, end), count in plan.ways.most_common()
+        ],
+        "names": [work.vessel.name for work in plan.work[:MOST_NAMES]],
+        "stray": len(plan.strays),
+        "strays": [
+            {"name": stray.vessel.name, "reason": stray.reason}
+            for stray in plan.strays[:MOST_NAMES]
+        ],
+    }
+
+
+def show_rollout(rollout: Rollout) -> ShownRollout:
+    return {
+        "id": show_rollout_id(rollout.id),
+        "status": str(rollout.status),
+        "targets": rollout.targets,
+        "tenants": rollout.scope["tenants"],
+        "options": rollout.options,
+        "planned": rollout.planned,
+        "migrated": rollout.migrated,
+        "failed": rollout.failed,
+        "started_by": rollout.started_by,
+        "note": rollout.note,
+        "started_at": rollout.started_at,
+        "finished_at": rollout.finished_at,
+    }
+
+
+def show_attempt(attempt: Attempt | RolloutAttempt) -> ShownAttempt:
+    return {
+        "tenant_id": attempt.tenant_id,
+        "slug": attempt.slug,
+        "succeeded": attempt.succeeded,
+        "revisions": dict(attempt.revisions),
+        "error": attempt.error or None,
+        "tries": attempt.tries,
+        "milliseconds": round(attempt.milliseconds, 1),
+        "at": attempt.at,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 from asgiref.sync import async_to_sync
@@ -10,15 +10,16 @@ from django.utils import timezone
 
 from conversations import service
 from conversations.schemas import NewConversation, NewMessage
-from tenants import lifecycle
+from tenants import lifecycle, rollouts
 from tenants.actor import Actor, ActorKind
 from tenants.apps import get_settings
 from tenants.db.unit_of_work import write_session
 from tenants.keys import Scope
-from tenants.models import ApiKey, Domain, Tenant, User
+from tenants.models import ApiKey, Domain, Rollout, RolloutAttempt, RolloutStatus, Tenant, User
 
 STAFF_NAME = "mira"
 SHOWN_SLUG = "fjordlight"
+_HEAD = "conversations_0007"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,14 @@ CUSTOMERS = [
     Customer("hollowell", "Hollowell & Daughters, Makers of Fine Instruments", "team"),
     Customer("bramblegate", "Bramblegate School", "starter"),
 ]
+# Two whom a rollout could not carry, and why, and after how many tries.
+_FAILURES = {
+    "saltgrass": (
+        'DuplicateColumnError 42701: column "locale" of relation "conversations" already exists',
+        1,
+    ),
+    "northquay": ("LockNotAvailableError 55P03: canceling statement due to lock timeout", 6),
+}
 _CONVERSATION = NewConversation(
     user_id="user-7",
     title="A night train to the north",
@@ -56,6 +65,7 @@ def fill_showcase(password: str) -> None:
     """Make the staff, the customers, and their past."""
     staff = User.objects.create_superuser(STAFF_NAME, f"{STAFF_NAME}@example.com", password)
     async_to_sync(_onboard_customers)(staff)
+    _make_rollouts()
     _spread_over_time([SHOWN_SLUG, *(customer.slug for customer in reversed(CUSTOMERS))])
 
 
@@ -118,6 +128,51 @@ async def _join(slug: str, email: str, role: str, by: Actor) -> None:
     token = invitation.url.rstrip("/").rpartition("/")[2]
     member = Actor(ActorKind.MEMBER, str(user.pk), email, role, address="198.51.100.24")
     await lifecycle.accept_invitation(token, user, by=member)
+
+
+def _make_rollouts() -> None:
+    """One that has ended, and one that seems to run: its lease ends long after the last picture."""
+    Rollout.objects.all().delete()  # Starting the service has begun some already.
+    now = timezone.now()
+    ended = _make_rollout(RolloutStatus.COMPLETED, 1_271, now - timedelta(days=6, minutes=37))
+    Rollout.objects.filter(pk=ended.pk).update(
+        migrated=1_271, finished_at=ended.started_at + timedelta(seconds=19)
+    )
+    running = _make_rollout(RolloutStatus.RUNNING, 1_284, now - timedelta(seconds=14))
+    Rollout.objects.filter(pk=running.pk).update(
+        migrated=864,
+        failed=len(_FAILURES),
+        runner="ops-1.example.com:812:x",
+        lease_ends_at=now + timedelta(days=1),
+    )
+    for number, tenant in enumerate(Tenant.objects.exclude(slug="windrow").order_by("slug")):
+        error, tries = _FAILURES.get(tenant.slug, ("", 1))
+        RolloutAttempt.objects.create(
+            rollout=running,
+            tenant_id=tenant.pk,
+            slug=tenant.slug,
+            succeeded=not error,
+            revisions={} if error else {"conversations": _HEAD},
+            error=error,
+            tries=tries,
+            milliseconds=14 + number * 5 % 17,
+            at=now - timedelta(seconds=12, milliseconds=-870 * number),
+        )
+
+
+def _make_rollout(status: RolloutStatus, planned: int, started_at: datetime) -> Rollout:
+    options = rollouts.Options(canary=20, max_failures="5%", concurrency=8)
+    rollout = Rollout.objects.create(
+        targets={"conversations": _HEAD},
+        scope={"tenants": None},
+        options=options.as_json(),
+        status=status,
+        started_by="command deploy",
+        planned=planned,
+    )
+    Rollout.objects.filter(pk=rollout.pk).update(started_at=started_at)
+    rollout.refresh_from_db()
+    return rollout
 
 
 def _spread_over_time(slugs: Sequence[str]) -> None:

@@ -24,9 +24,11 @@ from tenants.shapes import show_entry
 # All that is recorded; distinct ones can't be asked of a long log.
 ACTIONS = (
     *("tenant.created", "tenant.changed", "tenant.suspended", "tenant.resumed"),
-    *("tenant.deleted", "tenant.erased", "module.enabled", "module.disabled"),
+    *("tenant.deleted", "tenant.erased", "tenant.backed_up", "tenant.restored"),
+    *("module.enabled", "module.disabled"),
     *("key.issued", "key.revoked", "domain.added", "domain.verified", "domain.removed"),
     *("member.invited", "member.joined", "member.changed", "member.removed"),
+    *("rollout.started", "rollout.resumed", "rollout.cancelled"),
     *("operator.created", "operator.revoked"),
     *("user.created", "user.changed", "user.deleted"),
     *("group.created", "group.changed", "group.deleted"),
@@ -114,12 +116,16 @@ class AuditLogAdmin(RegistryAdmin):
 
     @admin.display(description="on")
     def on(self, entry: AuditEntry) -> SafeString:
-        """The tenant, and the key, host, member or module of it that was meant."""
+        """The tenant, and the key, host, member or module of it that was meant; or a rollout."""
         tenant: str = entry.tenant_slug
         if entry.tenant_id is not None and entry.action != "tenant.erased":
             url = reverse("admin:tenants_tenant_change", args=[entry.tenant_id])
             tenant = format_html('<a class="tn-link" href="{}">{}</a>', url, tenant)
-        return format_html('{}<span class="tn-note">{}</span>', tenant, entry.target)
+        target: str = entry.target
+        if entry.action.startswith("rollout."):
+            url = reverse("admin:tenants_rollout_change", args=[target.partition("_")[2]])
+            target = format_html('<a class="tn-link" href="{}">{}</a>', url, target)
+        return format_html('{}<span class="tn-note">{}</span>', tenant, target)
 
     @admin.display(description="details")
     def summary(self, entry: AuditEntry) -> SafeString:

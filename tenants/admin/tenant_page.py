@@ -1,6 +1,7 @@
 """What a tenant's page shows: a bounded part of everything, in a fixed number of queries."""
 
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -29,7 +30,17 @@ from tenants.errors import ApplicationError
 from tenants.lifecycle import verification_record
 from tenants.lifecycle.registry import LIVING
 from tenants.limits import Limits, merge_limits
-from tenants.models import ApiKey, AuditEntry, Domain, Membership, Role, Tenant, TenantStatus
+from tenants.models import (
+    ApiKey,
+    AuditEntry,
+    Domain,
+    Membership,
+    Role,
+    Rollout,
+    RolloutAttempt,
+    Tenant,
+    TenantStatus,
+)
 from tenants.modules import get_module
 
 # Rows of each kind; the list that is linked has the rest.
@@ -64,6 +75,7 @@ def gather(request: HttpRequest, tenant: Tenant, sent: Mapping[str, VerbForm]) -
         "roles": Role.choices,
         **_inspect(tenant),
         **_gather_rows(request, tenant),
+        "failures": _list_failures(request, tenant),
     }
 
 
@@ -134,3 +146,11 @@ def _gather_rows(request: HttpRequest, tenant: Tenant) -> dict[str, Any]:
         "members": newest(Membership.objects.select_related("user"), find_member_state),
         "entries": newest(AuditEntry.objects.all(), describe_details),
     }
+
+
+def _list_failures(request: HttpRequest, tenant: Tenant) -> list[RolloutAttempt]:
+    """The newest attempts to carry the tenant, as far back as all of them have failed."""
+    if not admin.site.get_model_admin(Rollout).has_view_permission(request):
+        return []
+    newest = RolloutAttempt.objects.filter(tenant_id=tenant.pk).order_by("-id")[:SHOWN]
+    return list(takewhile(lambda attempt: not attempt.succeeded, newest))

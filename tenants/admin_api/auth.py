@@ -6,7 +6,7 @@ plans, limits, modules and states.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,17 @@ class Administrator:
     """Who administers, as an endpoint finds it in `request.auth`.
 
     secret: what it authenticates with; from it the texts of keys are derived, see `Once`.
+    scopes: an operator's; none for a member.
     """
 
     actor: Actor
     secret: bytes
+    scopes: Collection[str] = ()
+
+    def require(self, scope: OperatorScope) -> None:
+        """Raises ScopeMissing (403)."""
+        if scope not in self.scopes:
+            raise errors.ScopeMissing(scope)
 
 
 class AdminRequest(HttpRequest):
@@ -68,7 +75,7 @@ class AdminAuth:
         running.admit(request.running, None, Limits(), functools.partial(self, request))  # type: ignore[attr-defined]  # Set by the handler.
         text = request.META["HTTP_AUTHORIZATION"].partition(" ")[2].strip()
         return Administrator(
-            _acting(request, ActorKind.OPERATOR, key.public_id, key.name), text.encode()
+            _acting(request, ActorKind.OPERATOR, key.public_id, key.name), text.encode(), key.scopes
         )
 
     async def _let_member_in(self, request: HttpRequest, slug: str | None) -> Administrator:

@@ -4,15 +4,23 @@ Only shapes are checked here; what a slug, a scope or an address may be is for t
 say, in the same words everywhere.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from ninja import Header
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from tenants.lifecycle import DEFAULT_OVERLAP, DEFAULT_SCOPES
 from tenants.lifecycle.keys import MAX_OVERLAP
 from tenants.limits import Limits
 from tenants.models import Role, TenantStatus
+from tenants.rollouts import Options
 
 # Printable ASCII; the length is what others accept.
 IdempotencyKey = Annotated[
@@ -23,6 +31,21 @@ IdempotencyKey = Annotated[
         description="Send the same again with a repeated request, and it is done only once.",
     ),
 ]
+
+
+def _check_canary(value: Any) -> Any:
+    """A union would name each of its members as a field that is wrong."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a number, or the name of a group")
+    return value
+
+
+Canary = Annotated[
+    Any,
+    AfterValidator(_check_canary),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}),
+]
+_USUAL = Options()
 
 
 class Input(BaseModel):
@@ -102,6 +125,43 @@ class TenantQuery(PageQuery):
         max_length=200,
         description="Words, or their beginnings, that the slug or the name has.",
     )
+
+
+class RolloutOptions(Input):
+    """As `tenants.rollouts.Options`, without what runs commands on the machine that serves.
+
+    canary: so many tenants go first, or those of this group in the settings. pause: stop after
+    them. max_failures: stop when so many tenants have failed; with `%`, of those planned.
+    """
+
+    canary: Canary = Field(default=_USUAL.canary, examples=[20])
+    pause: bool = _USUAL.pause
+    concurrency: int = _USUAL.concurrency
+    max_failures: str = Field(default=_USUAL.max_failures, examples=["5%"])
+    lock_timeout_ms: int = _USUAL.lock_timeout_ms
+    retries: int = _USUAL.retries
+
+
+class NewRollout(RolloutOptions):
+    """tenants: slugs. modules: names. Each stands for all if not given.
+
+    targets: revision by module, where not its head; null is the empty schema.
+    """
+
+    tenants: list[str] | None = None
+    modules: list[str] | None = None
+    targets: dict[str, str | None] | None = None
+
+
+class PlanQuery(Input):
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+    tenant: list[str] | None = Field(default=None, description="A slug; repeatable.")
+    module: list[str] | None = Field(default=None, description="A module's name; repeatable.")
+
+
+class AttemptQuery(PageQuery):
+    succeeded: bool | None = None
 
 
 class AuditFilter(Input):

@@ -2,8 +2,8 @@
 
 from ninja import Router
 
-from tenants.admin_api import audit, domains, keys, members, tenants
+from tenants.admin_api import audit, domains, keys, members, rollouts, tenants
 
 router = Router()
-for part in (tenants, keys, domains, members, audit):
+for part in (tenants, keys, domains, members, rollouts, audit):
     router.add_router("", part.router)

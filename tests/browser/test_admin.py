@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from uuid import uuid4
 
 import httpx
+import orjson
+import psycopg
 import pytest
 
 from project.dev.browser import BrowserMissing, find_chromium, open_browser
+from tenants.rollouts import Options
 from tests.project.processes import data_folder, running_dev
 
 pytestmark = pytest.mark.slow
@@ -173,6 +177,44 @@ def test_everything_works_without_scripts(service, open_page):
     assert call_api(service, page.locator(".tn-secret code").inner_text()) == 200
 
 
+def test_a_rollouts_page_follows_it_to_its_end(service, page):
+    rollout = start_a_rollout(service)
+    page.goto(f"/admin/tenants/rollout/{rollout}/change/")
+    page.get_by_text("1 of 9 migrated").wait_for()
+
+    change(service, "UPDATE tenants_rollout SET migrated = 7 WHERE id = %s", rollout)
+    page.get_by_text("7 of 9 migrated").wait_for()
+    assert page.get_by_role("button", name="Cancel").first.is_visible()
+
+    change(
+        service, "UPDATE tenants_rollout SET status = 'failed', failed = 2 WHERE id = %s", rollout
+    )
+    page.get_by_role("button", name="Retry those that failed").wait_for()
+    assert page.get_by_role("button", name="Cancel").count() == 0
+
+
+def start_a_rollout(service):
+    """A row that says so; nobody carries it out."""
+    rollout = str(uuid4())
+    change(
+        service,
+        """
+        INSERT INTO tenants_rollout (id, targets, scope, options, status, started_by, note, planned,
+            migrated, failed, cancel_requested, runner, lease_ends_at, started_at)
+        VALUES (%s, '{"notes": "notes_0002"}', '{"tenants": null}', %s, 'running', 'command deploy',
+            '', 9, 1, 0, false, 'ops-1:812:x', now() + interval '1 hour', now())
+        """,
+        rollout,
+        orjson.dumps(Options().as_json()).decode(),
+    )
+    return rollout
+
+
+def change(service, statement, *values):
+    with psycopg.connect(service.facts["registry_url"]) as registry:
+        registry.execute(statement, values)
+
+
 def test_our_own_pages_follow_the_colour_scheme(open_page):
     card = "getComputedStyle(document.querySelector('.tn-card')).backgroundColor"
     seen = {open_page(color_scheme=scheme).evaluate(card) for scheme in ("light", "dark")}
@@ -181,13 +223,16 @@ def test_our_own_pages_follow_the_colour_scheme(open_page):
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_nothing_is_wider_than_the_window(open_page, width):
+def test_nothing_is_wider_than_the_window(service, open_page, width):
     page = open_page(viewport={"width": width, "height": 900})
     onboard(page, f"width-{width}")
     for leave in ("I have it", None):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if leave:
             page.get_by_role("link", name=leave).click()
-    for path in ("/admin/", ONBOARD, "/admin/tenants/tenant/", "/admin/tenants/auditentry/"):
+    rollout = start_a_rollout(service)
+    change(service, "UPDATE tenants_rollout SET status = 'paused' WHERE id = %s", rollout)
+    lists = [f"/admin/tenants/{model}/" for model in ("tenant", "auditentry", "rollout")]
+    for path in ("/admin/", ONBOARD, *lists, f"{lists[-1]}add/", f"{lists[-1]}{rollout}/change/"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

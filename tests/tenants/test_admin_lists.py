@@ -10,13 +10,14 @@ from asgiref.sync import sync_to_async
 from tenants import lifecycle
 from tenants.admin.audit_log import ACTIONS
 from tenants.models import ApiKey, AuditEntry, Domain, Membership, OperatorKey, Tenant
+from tenants.rollouts import ledger
 from tenants.testing import TESTER
 from tests.tenants.admin_pages import TENANTS, keys_on, new_slug, sign_in, words_of
-from tests.tenants.crowd import find_sequential_scans, gathered, recorded
+from tests.tenants.crowd import ROLLOUT, find_sequential_scans, gathered, recorded
 from tests.tenants.people import make_user
 
 EDITS = ["created", "changed", "deleted"]
-LISTS = ["tenant", "apikey", "domain", "membership", "operatorkey", "user", "auditentry"]
+LISTS = ["tenant", "apikey", "domain", "membership", "operatorkey", "user", "auditentry", "rollout"]
 
 
 def address(model):
@@ -198,7 +199,7 @@ class TestActions:
 
 class TestTheAuditLog:
     def test_every_action_that_is_recorded_can_be_filtered_by(self):
-        """What is recorded stands in the lifecycle's sources, but for what is edited as rows."""
+        """What is recorded stands in these sources, but for what is edited as rows."""
         nouns = "tenant|module|key|domain|member|operator|user"
         sources = Path(lifecycle.__file__).parent.glob("*.py")
         recorded = {
@@ -206,6 +207,7 @@ class TestTheAuditLog:
             for source in sources
             for action in re.findall(rf'"((?:{nouns})\.\w+)"', source.read_text())
         }
+        recorded |= set(re.findall(r'record\(by, "([\w.]+)"', Path(ledger.__file__).read_text()))
         edits = {f"{row}.{verb}" for row in ("user", "group") for verb in EDITS}
 
         assert recorded | edits == set(ACTIONS)
@@ -287,6 +289,8 @@ class TestCost:
             pages += [f"{address(model)}?tenant={slug}" for model in LISTS[1:4]]
             pages += [f"{TENANTS}?{query}" for query in TENANT_QUERIES]
             pages += [f"{address('auditentry')}?{query}" for query in ENTRY_QUERIES]
+            page = f"{address('rollout')}{ROLLOUT}/change/"
+            pages += [page, f"{page}?carried_before=10000000", f"{page}?failed_before=10000000"]
             scans = {}
             for page in pages:
                 with recorded() as queries:

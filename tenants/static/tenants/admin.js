@@ -70,6 +70,24 @@
     }
   }
 
+  // Keeps a part of the page up to date while it says that there is more to come. What is done
+  // then, and what somebody can do, is on the rest of the page, which is loaded again.
+  function follow(element) {
+    setTimeout(ask, 1000);
+
+    async function ask() {
+      try {
+        const response = await fetch(element.dataset.follow);
+        if (response.redirected) return location.reload(); // Signed out.
+        if (response.ok && !document.hidden) element.innerHTML = await response.text();
+      } catch {
+        // Not answered: it will be the next time.
+      }
+      if (!element.querySelector("[data-running]")) return location.reload();
+      setTimeout(ask, 1000);
+    }
+  }
+
   // A second click must not send a form twice.
   function sendOnce(event) {
     if (event.defaultPrevented || event.target.method !== "post") return;
@@ -89,6 +107,7 @@
   });
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-check]").forEach(checkSlug);
+    document.querySelectorAll("[data-follow]").forEach(follow);
     // Loading the page of a secret again leads on, instead of sending its form once more.
     const once = document.querySelector("[data-once]");
     if (once) history.replaceState(null, "", once.dataset.once);

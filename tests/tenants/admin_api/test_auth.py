@@ -48,7 +48,7 @@ async def send(client, route, tenant, **options):
 
 
 async def test_there_are_routes_to_try(routes):
-    assert len(routes) >= 24
+    assert len(routes) >= 32
     assert {route.method for route in routes} == set(SCOPES)
 
 
