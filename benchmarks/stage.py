@@ -11,6 +11,7 @@ import asyncpg
 import django
 import orjson
 from asgiref.sync import async_to_sync
+from django.core.management import call_command
 
 from project.dev.database import ensure_database
 from project.dev.settings import ENV_PREFIX
@@ -68,9 +69,19 @@ def message_body(number: int) -> bytes:
 
 @contextmanager
 def set_stage(server_settings: dict[str, str] | None = None) -> Iterator[Stage]:
-    """A fresh embedded PostgreSQL with one tenant, for as long as the block runs.
+    """A fresh embedded PostgreSQL with one tenant, for as long as the block runs."""
+    with serve_database(server_settings):
+        yield async_to_sync(_make_tenant)()
+
+
+@contextmanager
+def serve_database(
+    server_settings: dict[str, str] | None = None, **settings: str
+) -> Iterator[None]:
+    """A fresh embedded PostgreSQL, migrated, with Django set up on it, while the block runs.
 
     The server has its durable defaults (fsync and synchronous_commit are on), as a user's has.
+    settings: of Tenantry, by their names in upper case.
     """
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         if name != f"{ENV_PREFIX}POSTGRES_BIN_DIR":
@@ -82,17 +93,12 @@ def set_stage(server_settings: dict[str, str] | None = None) -> Iterator[Stage]:
         os.environ[f"{ENV_PREFIX}POOL_SIZE"] = str(POOL_SIZE)
         # Ours is measured as it serves in production: JSON log lines, all of them.
         os.environ[f"{ENV_PREFIX}ENVIRONMENT"] = "production"
+        os.environ.update({f"{ENV_PREFIX}{name}": value for name, value in settings.items()})
         with ensure_database(server_settings=server_settings):
             os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
             django.setup()
-            yield _onboard()
-
-
-def _onboard() -> Stage:
-    from django.core.management import call_command
-
-    call_command("migrate", verbosity=0)
-    return async_to_sync(_make_tenant)()
+            call_command("migrate", verbosity=0)
+            yield
 
 
 async def _make_tenant() -> Stage:

@@ -1,0 +1,1 @@
+"""The peer's tenant tables; its migrations are written by `peer.py`."""

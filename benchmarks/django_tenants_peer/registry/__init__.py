@@ -1,0 +1,1 @@
+"""The peer's shared tables: tenants and their host names."""
