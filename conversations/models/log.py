@@ -1,56 +1,35 @@
-"""The tables of the conversation log.
-
-A message stands at its `seq`, contiguous from 1 in its conversation; a tool call at its message's
-`seq` and its own `index` in the message. Order never comes from timestamps, which tie.
-"""
+"""The log: conversations, their messages, and the tool calls in these."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Computed,
     ForeignKey,
     Index,
-    MetaData,
-    Numeric,
     SmallInteger,
-    Text,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from tenants.db.base import Timestamp, create_metadata
+from conversations.models.base import (
+    CALL_STATUSES,
+    CONVERSATION_STATUSES,
+    MESSAGE_STATUSES,
+    OPEN_CALL_STATUSES,
+    ROLES,
+    Base,
+    one_of,
+)
 from tenants.ids import new_id
 
-CONVERSATION_STATUSES = ("active", "archived", "deleted")
-ROLES = ("system", "developer", "user", "assistant", "tool")
-MESSAGE_STATUSES = ("in_progress", "completed", "incomplete")
-OPEN_CALL_STATUSES = ("requested", "awaiting_approval", "running")
-CALL_STATUSES = (*OPEN_CALL_STATUSES, "succeeded", "failed", "denied", "cancelled", "expired")
 # PostgreSQL refuses a tsvector of more than a megabyte; this many characters never make one.
 SEARCHED_CHARACTERS = 100_000
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
-
-
-class Base(DeclarativeBase):
-    metadata: ClassVar[MetaData] = create_metadata()
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        str: Text,
-        int: BigInteger,
-        datetime: Timestamp,
-        Decimal: Numeric(20, 10),
-        dict[str, Any]: JSONB,
-        list[Any]: JSONB,
-    }
 
 
 class Conversation(Base):
@@ -62,7 +41,7 @@ class Conversation(Base):
 
     __tablename__ = "conversations"
     __table_args__ = (
-        CheckConstraint(_one_of("status", CONVERSATION_STATUSES), name="status"),
+        CheckConstraint(one_of("status", CONVERSATION_STATUSES), name="status"),
         CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
         Index("conversations_last_activity_at_idx", "last_activity_at", "id"),
         Index("conversations_user_id_idx", "user_id", "last_activity_at", "id"),
@@ -119,8 +98,8 @@ class Message(Base):
     __table_args__ = (
         UniqueConstraint("conversation_id", "seq"),
         CheckConstraint("seq > 0", name="seq"),
-        CheckConstraint(_one_of("role", ROLES), name="role"),
-        CheckConstraint(_one_of("status", MESSAGE_STATUSES), name="status"),
+        CheckConstraint(one_of("role", ROLES), name="role"),
+        CheckConstraint(one_of("status", MESSAGE_STATUSES), name="status"),
         Index(
             "messages_external_id_key",
             "conversation_id",
@@ -176,11 +155,11 @@ class ToolCall(Base):
     __table_args__ = (
         UniqueConstraint("conversation_id", "call_id"),
         UniqueConstraint("message_id", "index"),
-        CheckConstraint(_one_of("status", CALL_STATUSES), name="status"),
+        CheckConstraint(one_of("status", CALL_STATUSES), name="status"),
         Index(
             "tool_calls_open_idx",
             "conversation_id",
-            postgresql_where=text(_one_of("status", OPEN_CALL_STATUSES)),
+            postgresql_where=text(one_of("status", OPEN_CALL_STATUSES)),
         ),
         Index("tool_calls_output_message_id_idx", "output_message_id"),
     )

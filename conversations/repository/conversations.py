@@ -1,0 +1,98 @@
+"""Conversations."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import asc, desc, func, insert, select, tuple_, update
+
+from conversations import schemas
+from conversations.schemas import CONVERSATION_PREFIX
+from conversations.statements import CONVERSATION_COLUMNS, CONVERSATIONS, IS_KEPT
+from tenants.db.unit_of_work import ReadSession, WriteSession
+from tenants.ids import show_id
+
+
+async def insert_conversation(session: WriteSession, values: Mapping[str, Any]) -> None:
+    """values: by column name, all that have no default in the table."""
+    await session.execute(insert(CONVERSATIONS), dict(values))
+
+
+async def find_conversation(
+    session: ReadSession, conversation_id: UUID
+) -> schemas.Conversation | None:
+    """The conversation, unless it is unknown or deleted."""
+    query = select(*CONVERSATION_COLUMNS).where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
+    row = (await session.execute(query)).first()
+    return _show_conversation(row) if row is not None else None
+
+
+async def list_conversations(
+    session: ReadSession,
+    filters: Mapping[str, Any],
+    *,
+    descending: bool,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[schemas.Conversation]:
+    """Up to `limit` conversations by last activity.
+
+    filters: `user_id`, `agent_id`, `status` and `metadata` (contained), where not None.
+    """
+    position = tuple_(CONVERSATIONS.c.last_activity_at, CONVERSATIONS.c.id)
+    query = select(*CONVERSATION_COLUMNS).where(IS_KEPT)
+    for name in ("user_id", "agent_id", "status"):
+        if filters[name] is not None:
+            query = query.where(CONVERSATIONS.c[name] == filters[name])
+    if filters["metadata"] is not None:
+        query = query.where(CONVERSATIONS.c.metadata.contains(filters["metadata"]))
+    if after is not None:
+        query = query.where(position < after if descending else position > after)
+    direction = desc if descending else asc
+    order = [direction(part) for part in position.clauses]
+    rows = await session.execute(query.order_by(*order).limit(limit))
+    return [_show_conversation(row) for row in rows]
+
+
+async def update_conversation(
+    session: WriteSession, conversation_id: UUID, changes: Mapping[str, Any]
+) -> schemas.Conversation | None:
+    """Change a conversation that isn't deleted; None if there is none. Its version goes up."""
+    statement = (
+        update(CONVERSATIONS)
+        .where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
+        .values(version=CONVERSATIONS.c.version + 1, **changes)
+        .returning(*CONVERSATION_COLUMNS)
+    )
+    row = (await session.execute(statement)).first()
+    return _show_conversation(row) if row is not None else None
+
+
+async def count_usage(session: ReadSession) -> dict[str, int]:
+    """The number of conversations and of their messages, deleted ones excepted."""
+    query = select(
+        func.count().label("conversations"),
+        func.coalesce(func.sum(CONVERSATIONS.c.message_count), 0).label("messages"),
+    ).where(IS_KEPT)
+    row = (await session.execute(query)).one()
+    return {"conversations": row.conversations, "messages": int(row.messages)}
+
+
+def _show_conversation(row: Any) -> schemas.Conversation:
+    return {
+        "id": show_id(CONVERSATION_PREFIX, row.id),
+        "user_id": row.user_id,
+        "agent_id": row.agent_id,
+        "title": row.title,
+        "status": row.status,
+        "metadata": row.metadata,
+        "preview": row.preview,
+        "last_seq": row.last_seq,
+        "version": row.version,
+        "message_count": row.message_count,
+        "token_count": row.token_count,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "last_activity_at": row.last_activity_at,
+    }

@@ -1,0 +1,5 @@
+"""The router that the endpoints hang on."""
+
+from ninja import Router
+
+router = Router()

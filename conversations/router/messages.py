@@ -1,0 +1,63 @@
+"""Messages."""
+
+from typing import Annotated
+
+from django.http import HttpResponse
+from ninja import Body, Query
+from pydantic import Discriminator, Tag
+
+from conversations import schemas, service
+from conversations.router.base import router
+from tenants.auth import TenantRequest
+from tenants.db.pagination import Page
+from tenants.db.unit_of_work import read_session, write_session
+from tenants.responses import json_response
+
+
+def _shape(value: object) -> str:
+    """Which of the two bodies of an append was sent; errors then speak of that one alone."""
+    return "batch" if isinstance(value, dict) and "messages" in value else "one"
+
+
+OneOrMany = Annotated[
+    Annotated[schemas.NewMessage, Tag("one")] | Annotated[schemas.NewMessages, Tag("batch")],
+    Discriminator(_shape),
+]
+
+
+@router.post(
+    "/conversations/{conversation_id}/messages",
+    response={201: schemas.Message | schemas.Messages},
+)
+async def append_messages(
+    request: TenantRequest, conversation_id: str, new: Annotated[OneOrMany, Body()]
+) -> HttpResponse:
+    """Append one message, or up to a hundred as `{"messages": [...]}`: all of them or none.
+
+    One is answered with itself, a batch with `{"data": [...]}`.
+    """
+    batch = new.messages if isinstance(new, schemas.NewMessages) else [new]
+    async with write_session(request.auth.tenant) as session:
+        messages = await service.append_messages(session, conversation_id, batch)
+    answer = {"data": messages} if isinstance(new, schemas.NewMessages) else messages[0]
+    return json_response(answer, 201)
+
+
+@router.get("/conversations/{conversation_id}/messages", response=Page[schemas.Message])
+async def list_messages(
+    request: TenantRequest, conversation_id: str, query: Query[schemas.MessageQuery]
+) -> HttpResponse:
+    """List messages in order, with their tool calls."""
+    async with read_session(request.auth.tenant) as session:
+        page = await service.list_messages(session, conversation_id, query)
+    return json_response(page)
+
+
+@router.get("/conversations/{conversation_id}/messages/{message_id}", response=schemas.Message)
+async def get_message(
+    request: TenantRequest, conversation_id: str, message_id: str
+) -> HttpResponse:
+    """Get one message with its tool calls."""
+    async with read_session(request.auth.tenant) as session:
+        message = await service.get_message(session, conversation_id, message_id)
+    return json_response(message)

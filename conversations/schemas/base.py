@@ -1,0 +1,51 @@
+"""What the shapes have in common."""
+
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Json
+
+from conversations.settings import get_settings
+from tenants.errors import ApplicationError
+from tenants.strict_json import parse_json
+
+settings = get_settings()
+# What ids begin with where they are shown.
+CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
+
+
+def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(metadata)) > settings.max_metadata_bytes:
+        raise ValueError(f"may have {settings.max_metadata_bytes} bytes as JSON")
+    return metadata
+
+
+def _is_strict(text: str) -> str:
+    """JSON in a query obeys the rules that a body's does."""
+    try:
+        parse_json(text.encode())
+    except ApplicationError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_is_modest)]
+MetadataFilter = Annotated[Json[dict[str, Any]], BeforeValidator(_is_strict)]
+MessageText = Annotated[str, Field(max_length=settings.max_text_characters)]
+ForeignId = Annotated[str, Field(min_length=1, max_length=255)]
+Title = Annotated[str, Field(max_length=500)]
+# Printable ASCII without space and slash: every provider's ids, and whole in a path.
+CallId = Annotated[str, Field(pattern=r"^[!-.0-~]{1,255}$", examples=["call_8Zt1"])]
+
+
+class Input(BaseModel):
+    """What a client sends: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class PageQuery(BaseModel):
+    limit: Annotated[int, Field(ge=1, le=100)] = settings.default_page_limit
+    after: Annotated[str, Field(max_length=1000)] | None = Field(
+        default=None, description="`next_cursor` of the page before."
+    )

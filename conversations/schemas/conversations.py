@@ -1,0 +1,103 @@
+"""Conversations."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
+
+from conversations.schemas.base import (
+    ForeignId,
+    Input,
+    Metadata,
+    MetadataFilter,
+    PageQuery,
+    Title,
+    settings,
+)
+from conversations.schemas.messages import Message, NewMessage
+
+ConversationStatus = Literal["active", "archived"]
+
+
+class NewConversation(Input):
+    """user_id and agent_id are the end user's and the agent's ids in your own system."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user_id": "user-7",
+                    "agent_id": "travel-assistant",
+                    "title": "Oslo",
+                    "metadata": {"channel": "web"},
+                    "messages": [{"role": "user", "content": "Hello"}],
+                }
+            ]
+        }
+    )
+
+    user_id: ForeignId | None = None
+    agent_id: ForeignId | None = None
+    title: Title | None = None
+    metadata: Metadata = Field(default={})
+    messages: list[NewMessage] = Field(default=[], max_length=settings.max_batch_messages)
+
+
+class ConversationChanges(Input):
+    """What is absent stays; metadata is replaced as a whole; a null title removes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"title": "A weekend in Oslo", "metadata": {"channel": "app"}}]
+        }
+    )
+
+    title: Title | None = None
+    status: ConversationStatus = "active"
+    metadata: Metadata = Field(default={})
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "ConversationChanges":
+        if not self.model_fields_set:
+            raise ValueError("give at least one of title, status and metadata")
+        return self
+
+
+class ConversationQuery(PageQuery):
+    """Filters of the list of conversations; those that are given must all hold."""
+
+    user_id: ForeignId | None = None
+    agent_id: ForeignId | None = None
+    status: ConversationStatus | None = None
+    metadata: Annotated[MetadataFilter, Field(examples=['{"channel":"web"}'])] | None = Field(
+        default=None, description="A JSON object that the metadata must contain."
+    )
+    order: Literal["asc", "desc"] = Field(
+        default="desc", description="By last activity; `desc` has the newest first."
+    )
+
+
+class Conversation(TypedDict):
+    """A conversation. `last_seq` is the position of its newest message."""
+
+    id: Annotated[str, Field(examples=["conv_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
+    user_id: str | None
+    agent_id: str | None
+    title: str | None
+    status: ConversationStatus
+    metadata: dict[str, Any]
+    preview: str | None
+    last_seq: int
+    version: int
+    message_count: int
+    token_count: int
+    created_at: datetime
+    updated_at: datetime
+    last_activity_at: datetime
+
+
+class ConversationWithMessages(Conversation):
+    """A new conversation, with the messages that it was started with."""
+
+    messages: list[Message]

@@ -1,0 +1,110 @@
+"""Messages, with their tool calls."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
+
+from conversations.schemas.base import CallId, Input, MessageText, PageQuery, settings
+from conversations.schemas.content import TextPart
+from conversations.schemas.tool_calls import NewToolCall, ToolCall
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class NewMessage(Input):
+    """A message to append.
+
+    content: text, or a list of text parts. tool_calls: for the role `assistant`.
+    call_id: for the role `tool`, and only there: the call that this message answers.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"role": "user", "content": "What's the weather in Oslo?"},
+                {
+                    "role": "assistant",
+                    "model": "example-model-1",
+                    "token_count": 38,
+                    "tool_calls": [
+                        {
+                            "call_id": "call_8Zt1",
+                            "name": "get_weather",
+                            "arguments": {"city": "Oslo"},
+                        }
+                    ],
+                },
+            ]
+        }
+    )
+
+    role: Role
+    content: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
+        Field(default=None, examples=["What's the weather in Oslo?"])
+    )
+    model: Annotated[str, Field(max_length=255)] | None = None
+    token_count: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    tool_calls: list[NewToolCall] = Field(default=[], max_length=100)
+    call_id: CallId | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_role(self) -> "NewMessage":
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("only an assistant's message has tool_calls")
+        if (self.call_id is not None) != (self.role == "tool"):
+            raise ValueError("a message of role tool, and only that, has a call_id")
+        if self.content is None and not self.tool_calls:
+            raise ValueError("a message has content or tool_calls")
+        return self
+
+
+Batch = Annotated[list[NewMessage], Field(min_length=1, max_length=settings.max_batch_messages)]
+
+
+class NewMessages(Input):
+    """Messages to append in this order: all of them or none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "messages": [
+                        {"role": "user", "content": "Hello"},
+                        {"role": "assistant", "content": "Hi there"},
+                    ]
+                }
+            ]
+        }
+    )
+
+    messages: Batch
+
+
+class MessageQuery(PageQuery):
+    order: Literal["asc", "desc"] = Field(
+        default="asc", description="By position; `asc` has the oldest first."
+    )
+
+
+class Message(TypedDict):
+    """One entry of the log, at position `seq`, counted from 1."""
+
+    id: Annotated[str, Field(examples=["msg_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
+    conversation_id: str
+    seq: int
+    role: Role
+    status: str
+    content: str | list[Any] | None
+    call_id: str | None
+    model: str | None
+    token_count: int | None
+    tool_calls: list[ToolCall]
+    created_at: datetime
+
+
+class Messages(TypedDict):
+    """The messages that were appended, in order."""
+
+    data: list[Message]

@@ -1,0 +1,68 @@
+"""What an append is made of: rows, with outputs paired to calls."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from conversations import errors, schemas
+from tenants.ids import new_id
+
+
+class Batch(TypedDict):
+    """Rows for `repository.append_messages`."""
+
+    messages: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
+
+
+def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
+    """Give ids to messages and calls, and pair the outputs with calls of the same batch.
+
+    Raises ToolCallCompleted (409) if two messages answer the same call.
+    """
+    batch: Batch = {"messages": [], "calls": [], "answers": []}
+    open_calls: dict[str, dict[str, Any]] = {}
+    answered: set[str] = set()
+    for position, message in enumerate(new, start=1):
+        parts = message.content if isinstance(message.content, list) else None
+        row = {
+            "id": new_id(),
+            "position": position,
+            "role": message.role,
+            "content": [part.model_dump() for part in parts] if parts is not None else None,
+            "text": "\n".join(part.text for part in parts)
+            if parts is not None
+            else message.content,
+            "call_id": message.call_id,
+            "model": message.model,
+            "token_count": message.token_count,
+        }
+        batch["messages"].append(row)
+        if message.call_id is not None:
+            if message.call_id in answered:
+                raise errors.ToolCallCompleted
+            answered.add(message.call_id)
+            if message.call_id in open_calls:
+                open_calls[message.call_id].update(status="succeeded", output_message_id=row["id"])
+            else:
+                batch["answers"].append(
+                    {
+                        "call_id": message.call_id,
+                        "message_id": row["id"],
+                        "status": "succeeded",
+                        "error": None,
+                    }
+                )
+        for index, call in enumerate(message.tool_calls):
+            open_calls[call.call_id] = {
+                "id": new_id(),
+                "message_id": row["id"],
+                "index": index,
+                "call_id": call.call_id,
+                "name": call.name,
+                "arguments": call.arguments,
+                "status": "requested",
+                "output_message_id": None,
+            }
+            batch["calls"].append(open_calls[call.call_id])
+    return batch

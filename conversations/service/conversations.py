@@ -1,0 +1,102 @@
+"""Conversations."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from conversations import errors, repository, schemas
+from conversations.schemas import CONVERSATION_PREFIX
+from conversations.service.keys import conversation_key
+from conversations.service.messages import append_messages
+from tenants.db.pagination import Page, decode_cursor, make_page
+from tenants.db.unit_of_work import ReadSession, WriteSession
+from tenants.errors import InvalidCursor
+from tenants.ids import find_id, new_id, show_id
+
+
+async def start_conversation(
+    session: WriteSession, new: schemas.NewConversation
+) -> schemas.ConversationWithMessages:
+    """Start a conversation, with its first messages if there are any.
+
+    Raises as `append_messages` does.
+    """
+    conversation_id, now = new_id(), datetime.now(UTC)
+    await repository.insert_conversation(
+        session,
+        {
+            "id": conversation_id,
+            **new.model_dump(include={"user_id", "agent_id", "title", "metadata"}),
+            "created_at": now,
+            "updated_at": now,
+            "last_activity_at": now,
+        },
+    )
+    shown = show_id(CONVERSATION_PREFIX, conversation_id)
+    messages = await append_messages(session, shown, new.messages) if new.messages else []
+    conversation = await get_conversation(session, shown)
+    return {**conversation, "messages": messages}
+
+
+async def get_conversation(session: ReadSession, conversation_id: str) -> schemas.Conversation:
+    """Raises ConversationNotFound (404), also for a deleted one."""
+    found = await repository.find_conversation(session, conversation_key(conversation_id))
+    if found is None:
+        raise errors.ConversationNotFound
+    return found
+
+
+async def list_conversations(
+    session: ReadSession, query: schemas.ConversationQuery
+) -> Page[schemas.Conversation]:
+    """A page by last activity. One that becomes active while a client pages moves to the front:
+    a walk from the newest never shows a conversation twice, and may miss one that moved.
+
+    Raises InvalidCursor (400).
+    """
+    filters = query.model_dump(include={"user_id", "agent_id", "status", "metadata"})
+    listing = ["conversations", query.order, filters]
+    after = None
+    if query.after is not None:
+        moment, key = decode_cursor(session.tenant, listing, query.after, [datetime, str])
+        last = find_id(CONVERSATION_PREFIX, key)
+        if last is None:
+            raise InvalidCursor
+        after = (moment, last)
+    rows = await repository.list_conversations(
+        session, filters, descending=query.order == "desc", after=after, limit=query.limit + 1
+    )
+    positions = [(row["last_activity_at"], row["id"]) for row in rows]
+    return make_page(session.tenant, listing, rows, positions, query.limit)
+
+
+async def change_conversation(
+    session: WriteSession, conversation_id: str, changes: schemas.ConversationChanges
+) -> schemas.Conversation:
+    """Change title, status or metadata. Raises ConversationNotFound (404)."""
+    return await _update(session, conversation_id, changes.model_dump(exclude_unset=True))
+
+
+async def archive_conversation(session: WriteSession, conversation_id: str) -> schemas.Conversation:
+    """Close a conversation to appends; it stays readable. Raises ConversationNotFound (404)."""
+    return await _update(session, conversation_id, {"status": "archived"})
+
+
+async def delete_conversation(session: WriteSession, conversation_id: str) -> None:
+    """Hide a conversation and its messages from every read. Raises ConversationNotFound (404)."""
+    await _update(session, conversation_id, {"status": "deleted"})
+
+
+async def count_usage(session: ReadSession) -> dict[str, int]:
+    """How many conversations there are, deleted ones excepted, and how many messages in them."""
+    return await repository.count_usage(session)
+
+
+async def _update(
+    session: WriteSession, conversation_id: str, changes: dict[str, Any]
+) -> schemas.Conversation:
+    updated = await repository.update_conversation(
+        session, conversation_key(conversation_id), {**changes, "updated_at": datetime.now(UTC)}
+    )
+    if updated is None:
+        raise errors.ConversationNotFound
+    return updated

@@ -1,0 +1,121 @@
+"""Messages, with their tool calls."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from conversations import errors, repository, schemas
+from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
+from conversations.service.batch import Batch, build_batch
+from conversations.service.keys import conversation_key
+from tenants.db.pagination import Page, decode_cursor, make_page
+from tenants.db.unit_of_work import ReadSession, WriteSession
+from tenants.ids import find_id, show_id
+
+PREVIEW_CHARACTERS = 200
+_BEYOND_ANY_SEQ = 2**63 - 1
+
+
+async def append_messages(
+    session: WriteSession, conversation_id: str, new: Sequence[schemas.NewMessage]
+) -> list[schemas.Message]:
+    """Append messages with their tool calls: all of them or none, in contiguous positions.
+
+    A message of role `tool` closes the call that it names, which may stand in the same batch.
+    Raises ConversationNotFound (404), ConversationArchived, CallIdTaken, ToolCallCompleted
+    (409), UnknownToolCall (422).
+    """
+    return await append(session, conversation_id, build_batch(new))
+
+
+async def list_messages(
+    session: ReadSession, conversation_id: str, query: schemas.MessageQuery
+) -> Page[schemas.Message]:
+    """A page by position. Raises ConversationNotFound (404), InvalidCursor (400)."""
+    listing = ["messages", conversation_id, query.order]
+    descending = query.order == "desc"
+    after = _BEYOND_ANY_SEQ if descending else 0
+    if query.after is not None:
+        (after,) = decode_cursor(session.tenant, listing, query.after, [int])
+    messages = await repository.list_messages(
+        session,
+        conversation_key(conversation_id),
+        descending=descending,
+        after=after,
+        limit=query.limit + 1,
+    )
+    if messages is None:
+        raise errors.ConversationNotFound
+    positions = [(message["seq"],) for message in messages]
+    return make_page(session.tenant, listing, messages, positions, query.limit)
+
+
+async def get_message(
+    session: ReadSession, conversation_id: str, message_id: str
+) -> schemas.Message:
+    """Raises ConversationNotFound, MessageNotFound (404)."""
+    key = find_id(MESSAGE_PREFIX, message_id)
+    conversation = conversation_key(conversation_id)
+    message = await repository.find_message(session, conversation, key) if key else None
+    if message is None:
+        raise errors.MessageNotFound
+    return message
+
+
+async def append(
+    session: WriteSession, conversation_id: str, batch: Batch
+) -> list[schemas.Message]:
+    now = datetime.now(UTC)
+    texts = [row["text"] for row in batch["messages"] if row["text"]]
+    base = await repository.append_messages(
+        session,
+        conversation_key(conversation_id),
+        **batch,
+        now=now,
+        preview=texts[-1][:PREVIEW_CHARACTERS] if texts else None,
+        tokens=sum(row["token_count"] or 0 for row in batch["messages"]),
+    )
+    if base is None:
+        key = conversation_key(conversation_id)
+        is_there = await repository.find_conversation(session, key) is not None
+        raise errors.ConversationArchived if is_there else errors.ConversationNotFound
+    calls: dict[UUID, list[dict[str, Any]]] = {}
+    for call in batch["calls"]:
+        calls.setdefault(call["message_id"], []).append(call)
+    return [
+        _show(row, calls.get(row["id"], []), conversation_id, base, now)
+        for row in batch["messages"]
+    ]
+
+
+def _show(
+    row: dict[str, Any], calls: list[dict[str, Any]], conversation_id: str, base: int, now: datetime
+) -> schemas.Message:
+    """A message that was just written, as a read would show it."""
+    return {
+        "id": show_id(MESSAGE_PREFIX, row["id"]),
+        "conversation_id": conversation_id,
+        "seq": base + row["position"],
+        "role": row["role"],
+        "status": "completed",
+        "content": row["text"] if row["content"] is None else row["content"],
+        "call_id": row["call_id"],
+        "model": row["model"],
+        "token_count": row["token_count"],
+        "tool_calls": [
+            {
+                "id": show_id(CALL_PREFIX, call["id"]),
+                "call_id": call["call_id"],
+                "name": call["name"],
+                "arguments": call["arguments"],
+                "status": call["status"],
+                "error": None,
+                "output_message_id": show_id(MESSAGE_PREFIX, call["output_message_id"])
+                if call["output_message_id"]
+                else None,
+            }
+            for call in calls
+        ],
+        "created_at": now,
+    }

@@ -1,0 +1,135 @@
+"""The append: one statement."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    SmallInteger,
+    Text,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB
+
+from conversations.statements.tables import CALLS, CONVERSATIONS, IS_OPEN, MESSAGES
+from tenants.db.base import Timestamp
+from tenants.db.statement import CompiledStatement
+
+
+@cache
+def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
+    """Takes the parameters of `repository.append_messages`; gives `base` and `answered`."""
+    # No name of a column: SQLAlchemy takes such a parameter for a value to set.
+    added = bindparam("added", type_=BigInteger)
+    conversation_id = bindparam("target", type_=Uuid)
+    now = bindparam("at", type_=Timestamp)
+    c = CONVERSATIONS.c
+    head = (
+        update(CONVERSATIONS)
+        .where(c.id == conversation_id, c.status == "active")
+        .values(
+            last_seq=c.last_seq + added,
+            version=c.version + 1,
+            message_count=c.message_count + added,
+            token_count=c.token_count + bindparam("new_tokens", type_=BigInteger),
+            preview=func.coalesce(bindparam("new_preview", type_=Text), c.preview),
+            last_activity_at=func.greatest(c.last_activity_at, now),
+        )
+        .returning((c.last_seq - added).label("base"))
+        .cte("head")
+    )
+    new = _record_set(
+        "message_rows",
+        id=Uuid,
+        position=Integer,
+        role=Text,
+        content=JSONB,
+        text=Text,
+        call_id=Text,
+        model=Text,
+        token_count=Integer,
+    )
+    copied = ["id", "role", "content", "text", "call_id", "model", "token_count"]
+    new_messages = (
+        insert(MESSAGES)
+        .from_select(
+            ["conversation_id", "created_at", "seq", *copied],
+            select(
+                conversation_id,
+                now,
+                head.c.base + new.c.position,
+                *(new.c[name] for name in copied),
+            ).select_from(head.join(new, true())),
+            include_defaults=False,
+        )
+        .cte("new_messages")
+    )
+    statement = select(head.c.base).add_cte(new_messages)
+    if with_calls:
+        statement = statement.add_cte(_insert_calls(head, conversation_id, now))
+    if with_answers:
+        answered = _close_calls(head, conversation_id, now)
+        statement = statement.add_columns(
+            select(func.count()).select_from(answered).scalar_subquery().label("answered")
+        )
+    return CompiledStatement(statement)
+
+
+def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:
+    new = _record_set(
+        "call_rows",
+        id=Uuid,
+        message_id=Uuid,
+        index=SmallInteger,
+        call_id=Text,
+        name=Text,
+        arguments=JSONB,
+        status=Text,
+        output_message_id=Uuid,
+    )
+    return (
+        insert(CALLS)
+        .from_select(
+            ["conversation_id", "created_at", "updated_at", *new.c.keys()],
+            select(conversation_id, now, now, *new.c).select_from(head.join(new, true())),
+            include_defaults=False,
+        )
+        .cte("new_calls")
+    )
+
+
+def _close_calls(head: Any, conversation_id: Any, now: Any) -> Any:
+    answer = _record_set("answer_rows", call_id=Text, message_id=Uuid, status=Text, error=Text)
+    return (
+        update(CALLS)
+        .where(
+            CALLS.c.conversation_id == conversation_id,
+            CALLS.c.call_id == answer.c.call_id,
+            IS_OPEN,
+            # Nothing is closed unless the head was there to append to.
+            select(head.c.base).exists(),
+        )
+        .values(
+            status=answer.c.status,
+            error=answer.c.error,
+            output_message_id=answer.c.message_id,
+            updated_at=now,
+        )
+        .returning(CALLS.c.id)
+        .cte("answered")
+    )
+
+
+def _record_set(name: str, /, **columns: Any) -> Any:
+    """The rows of a JSON array of objects that is bound as `name`."""
+    rows = func.json_to_recordset(bindparam(name, type_=JSON))
+    typed = [column(key, kind) for key, kind in columns.items()]
+    return rows.table_valued(*typed).render_derived(name=name, with_types=True)

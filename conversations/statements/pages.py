@@ -1,0 +1,118 @@
+"""Reading messages with their tool calls."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    Uuid,
+    asc,
+    bindparam,
+    cast,
+    desc,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
+from conversations.statements.tables import CALLS, CONVERSATIONS, IS_KEPT, MESSAGES
+from tenants.db.statement import CompiledStatement
+
+
+@cache
+def page_statement(descending: bool) -> CompiledStatement:
+    """Messages beyond the position `after`, up to `limit`, in the conversation."""
+    seq, after = MESSAGES.c.seq, bindparam("after", type_=BigInteger)
+    page = (
+        select(*_message_columns())
+        .where(
+            MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            seq < after if descending else seq > after,
+        )
+        .order_by(seq.desc() if descending else seq.asc())
+        .limit(bindparam("limit", type_=BigInteger))
+    )
+    conversation_id = bindparam("conversation_id", type_=Uuid)
+    return CompiledStatement(in_conversation(page, conversation_id, "seq", descending=descending))
+
+
+@cache
+def message_statement() -> CompiledStatement:
+    """The message `message_id` in the conversation."""
+    return CompiledStatement(
+        select(*_message_columns())
+        .join(CONVERSATIONS, CONVERSATIONS.c.id == MESSAGES.c.conversation_id)
+        .where(
+            MESSAGES.c.id == bindparam("message_id", type_=Uuid),
+            MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            IS_KEPT,
+        )
+    )
+
+
+def in_conversation(
+    page: Select[Any], conversation_id: Any, *order: str, descending: bool = False
+) -> Select[Any]:
+    """A page inside a conversation: no row if there is no such conversation.
+
+    With one statement the answer for a missing conversation and for an empty page come from the
+    same moment.
+    """
+    items = page.subquery("page")
+    direction = desc if descending else asc
+    return (
+        select(*items.c)
+        .select_from(CONVERSATIONS.outerjoin(items, true()))
+        .where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
+        .order_by(*(direction(items.c[name]) for name in order))
+    )
+
+
+def _message_columns() -> list[ColumnElement[Any]]:
+    """A message's columns, and its tool calls as the text of one JSON array."""
+    call = func.json_build_object(
+        *(
+            part
+            for name, value in {
+                "id": _shown(CALL_PREFIX, CALLS.c.id),
+                "call_id": CALLS.c.call_id,
+                "name": CALLS.c.name,
+                "arguments": CALLS.c.arguments,
+                "status": CALLS.c.status,
+                "error": CALLS.c.error,
+                "output_message_id": _shown(MESSAGE_PREFIX, CALLS.c.output_message_id),
+            }.items()
+            for part in (literal_column(f"'{name}'"), value)
+        )
+    )
+    calls = (
+        select(cast(func.json_agg(aggregate_order_by(call, CALLS.c.index)), Text))
+        .where(CALLS.c.message_id == MESSAGES.c.id)
+        .scalar_subquery()
+        .label("tool_calls")
+    )
+    names = (
+        "id",
+        "conversation_id",
+        "seq",
+        "role",
+        "status",
+        "content",
+        "text",
+        "call_id",
+        "model",
+        "token_count",
+        "created_at",
+    )
+    return [*(MESSAGES.c[name] for name in names), calls]
+
+
+def _shown(prefix: str, uuid: ColumnElement[Any]) -> ColumnElement[Any]:
+    """`tenants.ids.show_id` in SQL; NULL stays NULL."""
+    return literal_column(f"'{prefix}_'").op("||")(func.replace(cast(uuid, Text), "-", ""))
