@@ -15,6 +15,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 MESSAGE_STATUSES = ("in_progress", "completed", "incomplete")
 OPEN_CALL_STATUSES = ("requested", "awaiting_approval", "running")
 CALL_STATUSES = (*OPEN_CALL_STATUSES, "succeeded", "failed", "denied", "cancelled", "expired")
+RATINGS = ("up", "down")
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:

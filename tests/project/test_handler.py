@@ -65,7 +65,9 @@ def answered_with(monkeypatch):
     """Make the list of conversations answer with a given response."""
 
     def use(response):
-        monkeypatch.setattr("conversations.router.json_response", lambda *_arguments: response)
+        monkeypatch.setattr(
+            "conversations.router.conversations.json_response", lambda *_arguments: response
+        )
 
     return use
 

@@ -25,11 +25,12 @@ from tenants.lifecycle import owner_connection
 from tenants.management.output import FAILED
 from tenants.models import Tenant, TenantStatus
 from tenants.modules import get_modules
+from tenants.revisions import get_head
 from tests.tenants.test_commands import call, plain_streams  # noqa: F401
 from tests.tenants.test_logins import at, superuser_url
 from tests.tenants.throwaway import make_module
 
-HEADS = {"conversations": "conversations_0001", "sample": "sample_0001"}
+HEADS = {module.name: get_head(module) for module in get_modules()}
 
 
 @pytest.fixture

@@ -322,8 +322,9 @@ class TestNewTables:
         findings = lint([f"CREATE TABLE t ({KEY}, a text)"], "CREATE INDEX t_a_idx ON t (a)")
         assert rules(findings) == {"require-concurrent-index-creation"}
 
-    def test_the_modules_of_this_project_have_nothing_to_acknowledge(self):
-        assert [finding for module in get_modules() for finding in lint_module(module)] == []
+    def test_the_modules_of_this_project_acknowledge_all_that_is_found_in_them(self):
+        findings = [finding for module in get_modules() for finding in lint_module(module)]
+        assert [finding for finding in findings if not finding.reason] == []
 
 
 class TestNotNull:

@@ -58,7 +58,8 @@ def streaming(monkeypatch):
     """Make the list of conversations a stream without an end."""
     ticks, ended = ticking()
     monkeypatch.setattr(
-        "conversations.router.json_response", lambda *_: StreamingHttpResponse(ticks())
+        "conversations.router.conversations.json_response",
+        lambda *_: StreamingHttpResponse(ticks()),
     )
     return ended
 
