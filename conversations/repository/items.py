@@ -123,25 +123,22 @@ async def hide_message(
     preview_characters: int,
 ) -> None:
     """Hide a message with its calls, and open again the call that it answers."""
-    await session.execute(
-        update(MESSAGES).where(MESSAGES.c.id == message_id).values(deleted_at=now)
-    )
-    hidden = await session.execute(
-        _hide_calls(now).where(CALLS.c.message_id == message_id).returning(CALLS.c.id)
-    )
-    await session.execute(
+    message = update(MESSAGES).where(MESSAGES.c.id == message_id).values(deleted_at=now)
+    hidden = _hide_calls(now).where(CALLS.c.message_id == message_id)
+    hidden = hidden.returning(CALLS.c.id).cte("hidden")
+    opened = (
         update(CALLS)
         .where(CALLS.c.output_message_id == message_id, CALL_IS_KEPT)
         .values(status="requested", error=None, output_message_id=None, updated_at=now)
     )
-    await _update_head(
-        session,
+    head = _update_head(
         conversation_id,
         now,
         message_count=CONVERSATIONS.c.message_count - 1,
-        tool_call_count=_less(len(hidden.all())),
-        preview=_newest_text(conversation_id, preview_characters),
+        tool_call_count=_less(select(func.count()).select_from(hidden).scalar_subquery()),
+        preview=_newest_text_but(message_id, conversation_id, preview_characters),
     )
+    await session.execute(head.add_cte(message.cte("message"), opened.cte("opened")))
 
 
 async def hide_content(
@@ -153,32 +150,23 @@ async def hide_content(
 ) -> None:
     """Take the content from a message that keeps its calls; it is kept where nobody reads it."""
     c = MESSAGES.c
-    hidden = func.jsonb_build_object(
-        "hidden", func.jsonb_build_object("text", c.text, "content", c.content)
-    )
-    await session.execute(
-        update(MESSAGES)
-        .where(c.id == message_id)
-        .values(
-            text=None,
-            content=None,
-            extra=func.coalesce(c.extra, func.jsonb_build_object()).op("||")(hidden),
-        )
-    )
-    await _update_head(
-        session,
-        conversation_id,
-        now,
-        preview=_newest_text(conversation_id, preview_characters),
-    )
+    content = func.jsonb_build_object("text", c.text, "content", c.content)
+    hidden = func.jsonb_build_object("hidden", content)
+    extra = func.coalesce(c.extra, func.jsonb_build_object()).op("||")(hidden)
+    message = update(MESSAGES).where(c.id == message_id)
+    message = message.values(text=None, content=None, extra=extra)
+    preview = _newest_text_but(message_id, conversation_id, preview_characters)
+    head = _update_head(conversation_id, now, preview=preview)
+    await session.execute(head.add_cte(message.cte("message")))
 
 
 async def hide_call(
     session: WriteSession, conversation_id: UUID, call_id: UUID, now: datetime
 ) -> None:
     """Hide one of several calls of a message. It is over, if it was open."""
-    await session.execute(_hide_calls(now).where(CALLS.c.id == call_id))
-    await _update_head(session, conversation_id, now, tool_call_count=_less(1))
+    call = _hide_calls(now).where(CALLS.c.id == call_id)
+    head = _update_head(conversation_id, now, tool_call_count=_less(1))
+    await session.execute(head.add_cte(call.cte("call")))
 
 
 def _hide_calls(now: datetime) -> Any:
@@ -186,25 +174,28 @@ def _hide_calls(now: datetime) -> Any:
     return update(CALLS).where(CALL_IS_KEPT).values(deleted_at=now, updated_at=now, status=status)
 
 
-def _less(count: int) -> Any:
+def _less(count: Any) -> Any:
     return func.greatest(CONVERSATIONS.c.tool_call_count - count, 0)
 
 
-def _newest_text(conversation_id: UUID, characters: int) -> Any:
+def _newest_text_but(message_id: UUID, conversation_id: UUID, characters: int) -> Any:
+    """The beginning of the newest text; the statement still sees the message that it hides."""
     return (
         select(func.left(MESSAGES.c.text, characters))
-        .where(MESSAGES.c.conversation_id == conversation_id, MESSAGE_IS_KEPT)
-        .where(MESSAGES.c.text != "")
+        .where(
+            MESSAGES.c.conversation_id == conversation_id,
+            MESSAGES.c.id != message_id,
+            MESSAGES.c.text != "",
+            MESSAGE_IS_KEPT,
+        )
         .order_by(MESSAGES.c.seq.desc())
         .limit(1)
         .scalar_subquery()
     )
 
 
-async def _update_head(
-    session: WriteSession, conversation_id: UUID, now: datetime, **values: Any
-) -> None:
-    await session.execute(
+def _update_head(conversation_id: UUID, now: datetime, **values: Any) -> Any:
+    return (
         update(CONVERSATIONS)
         .where(CONVERSATIONS.c.id == conversation_id)
         .values(version=CONVERSATIONS.c.version + 1, updated_at=now, **values)

@@ -42,6 +42,8 @@ def _is_item(item: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("`id` is 1 to 255 printable ASCII characters, without space and slash")
     if kind == "message":
         _check_message(item)
+    elif kind == "function_call_output":
+        _check_length(item.get("output"))
     return item
 
 
@@ -56,8 +58,12 @@ def _check_message(item: dict[str, Any]) -> None:
     for part in content:
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             raise ValueError("each part of `content` is an object with a `type`")
-        if len(str(part.get("text", ""))) > settings.max_text_characters:
-            raise ValueError(f"a text may have {settings.max_text_characters} characters")
+        _check_length(part.get("refusal" if part["type"] == "refusal" else "text"))
+
+
+def _check_length(text: Any) -> None:
+    if isinstance(text, str) and len(text) > settings.max_text_characters:
+        raise ValueError(f"a text may have {settings.max_text_characters} characters")
 
 
 Item = Annotated[

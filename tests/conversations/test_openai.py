@@ -566,6 +566,7 @@ async def test_two_who_delete_one_item_at_once_do_it_once(wire, api, path):
         {"items": [say(role="king")]},
         {"items": [say(role=["user"])]},
         {"items": [say("x" * 1_000_001)]},
+        {"items": [output("c", "x" * 1_000_001)]},
         {"items": [say("\0")]},
         {"items": [say()], "colour": "red"},
         {"item": say()},
