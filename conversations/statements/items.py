@@ -17,7 +17,6 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     cast,
-    exists,
     false,
     func,
     literal_column,
@@ -48,7 +47,12 @@ _HAS_ITEMS = or_(
     MESSAGES.c.kind != "message",
     MESSAGES.c.text.is_not(None),
     MESSAGES.c.content.is_not(None),
-    exists().where(CALLS.c.message_id == MESSAGES.c.id, CALL_IS_KEPT),
+    # Not EXISTS, which the planner may answer by reading all tool calls there are.
+    select(literal_column("1"))
+    .where(CALLS.c.message_id == MESSAGES.c.id, CALL_IS_KEPT)
+    .limit(literal_column("1"))
+    .scalar_subquery()
+    .is_not(None),
 )
 
 
