@@ -15,6 +15,11 @@ class MessageNotFound(NotFound):
     message = "There is no such message in this conversation."
 
 
+class ItemNotFound(NotFound):
+    code = "item_not_found"
+    message = "There is no such item in this conversation."
+
+
 class ToolCallNotFound(NotFound):
     code = "tool_call_not_found"
     message = "There is no such tool call in this conversation."
@@ -28,6 +33,11 @@ class ConversationArchived(Conflict):
 class CallIdTaken(Conflict):
     code = "call_id_taken"
     message = "The conversation already has a tool call with one of these `call_id`s."
+
+
+class ExternalIdTaken(Conflict):
+    code = "external_id_taken"
+    message = "The conversation already has another message with one of these `external_id`s."
 
 
 class ToolCallCompleted(Conflict):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from conversations import service
 from conversations.models import Base
-from conversations.router import router
+from conversations.router import openai, openai_errors, router
 from conversations.settings import ConversationsSettings
-from tenants.module import Module
+from tenants.module import Module, Wire
 
 module = Module(
     name="conversations",
@@ -17,4 +17,12 @@ module = Module(
     revisions=Path(__file__).parent / "revisions",
     settings=ConversationsSettings,
     usage=service.count_usage,
+    wires=(
+        Wire(
+            prefix="openai/v1",
+            router=openai.router,
+            render_error=openai_errors.render_error,
+            statuses=openai_errors.STATUSES,
+        ),
+    ),
 )

@@ -28,6 +28,20 @@ class ConversationsSettings(BaseSettings):
     max_metadata_bytes: int = Field(
         default=16_384, ge=2, description="Size of a conversation's metadata as JSON."
     )
+    openai_page_limit: int = Field(
+        default=20,
+        ge=1,
+        le=100,
+        description="Items on a page of the OpenAI wire when a request doesn't say; its clients "
+        "rarely do, and read a long conversation with fewer requests where it is larger.",
+    )
+    openai_retry_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        description="How long a retry of the OpenAI SDK is answered with what the earlier attempt "
+        "wrote; 0 turns it off.",
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The two APIs: the modules' routes for tenants under `/api/v1`, and the management API."""
+"""The APIs: the modules' routes under `/api/v1`, their wires, and the management API."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from ninja.renderers import BaseRenderer
 
 from project.openapi import DocumentedAPI
 from project.parsing import StrictParser
-from project.problems import render_problem
+from project.rendering import render_error
 from project.threads import registry_threads
 from tenants import __version__, errors
 from tenants.admin_api.router import router as management_router
@@ -42,6 +42,10 @@ does not name it, and the value of the cookie `csrftoken` in `X-CSRFToken` with 
 """
     + _ALL
 )
+_WIRE_DESCRIPTION = """
+For clients that were made for another service. Send `Authorization: Bearer <API key>`; the key
+knows its tenant, and the same data is at `/api/v1`. Errors have the shape that they expect.
+"""
 _MANAGEMENT_DESCRIPTION = (
     """
 Send `Authorization: Bearer <operator key>`; `manage.py operators create` makes one. A signed-in
@@ -68,6 +72,19 @@ def create_tenant_api() -> NinjaAPI:
     return api
 
 
+def create_wire_apis() -> dict[str, NinjaAPI]:
+    """An API for each wire of the loaded modules, by its prefix."""
+    apis = {}
+    for module in get_modules():
+        for wire in module.wires:
+            title = f"Tenantry: {module.label} at /{wire.prefix}"
+            api = _create_api(title, _WIRE_DESCRIPTION, wire.prefix, NinjaAPI)
+            ways_in = [KeyAuth(module.name), MemberAuth(module.name)]
+            api.add_router("", wire.router, auth=ways_in, tags=[module.label])
+            apis[wire.prefix] = api
+    return apis
+
+
 def create_management_api() -> NinjaAPI:
     """The API for administrators."""
     api = _create_api("Tenantry management", _MANAGEMENT_DESCRIPTION, "management")
@@ -76,8 +93,10 @@ def create_management_api() -> NinjaAPI:
     return api
 
 
-def _create_api(title: str, description: str, namespace: str) -> NinjaAPI:
-    api = DocumentedAPI(
+def _create_api(
+    title: str, description: str, namespace: str, api_class: type[NinjaAPI] = DocumentedAPI
+) -> NinjaAPI:
+    api = api_class(
         title=title,
         version=__version__,
         description=description,
@@ -159,8 +178,8 @@ def answer_error(request: HttpRequest, error: Exception | type[Exception]) -> Ht
             reason=str(error.__cause__ or error) or repr(error),
             exc_info=error if known.status == 500 else None,
         )
-    body, headers = render_problem(known, getattr(request, "request_id", ""))
-    return HttpResponse(body, status=known.status, headers=headers)
+    status, body, headers = render_error(request.path, known, getattr(request, "request_id", ""))
+    return HttpResponse(body, status=status, headers=headers)
 
 
 def _as_application_error(error: Exception) -> errors.ApplicationError:

@@ -15,16 +15,19 @@ import structlog
 
 from project.handler import LeanHandler, Receive, Scope, Send
 from project.health import readiness, report_readiness
-from project.problems import render_problem
+from project.rendering import render_error
 from project.settings import Settings
 from tenants import errors
 from tenants.directory import TenantEntry, get_directory
 from tenants.ids import new_id
 from tenants.keys import KEY_IN_TEXT
+from tenants.modules import find_wire
 
 log = structlog.get_logger(__name__)
 
 API_PREFIXES = ("/api/v1/", "/api/admin/v1/")
+# Where the document of a wire is, below its prefix.
+_DOCUMENTS = frozenset({"/docs", "/openapi.json"})
 # What a tenant's host serves beside the APIs, since a session belongs to the host where it began.
 MEMBER_PAGES = ("/accounts/", "/static/")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -67,12 +70,12 @@ class Gateway:
             await self._route(scope, headers, receive, send_with_id)
         except errors.ApplicationError as error:
             if not status:
-                await _send_problem(error, request_id, send_with_id)
+                await _send_error(scope, error, send_with_id)
         except Exception as error:
             log.error("request.failed", reason=repr(error), exc_info=error)
             if status:
                 raise  # The answer has begun; the server can only cut it off.
-            await _send_problem(errors.ApplicationError(), request_id, send_with_id)
+            await _send_error(scope, errors.ApplicationError(), send_with_id)
         finally:
             log.info(
                 "request",
@@ -96,7 +99,7 @@ class Gateway:
         _check_url(scope)
         host = self._read_host(scope, headers)
         host_tenant = await self._find_tenant(host)
-        if path.startswith(API_PREFIXES):
+        if _is_api(path):
             body = await self._read_body(headers, receive)
             await self._api.answer(scope, body, receive, send, host_tenant)
         elif host_tenant is None or (self._is_ours(host) and path.startswith(MEMBER_PAGES)):
@@ -177,6 +180,14 @@ class Gateway:
         return receive_capped
 
 
+def _is_api(path: str) -> bool:
+    """Whether a path is a route's; the documents of the APIs are pages."""
+    if path.startswith(API_PREFIXES):
+        return True
+    wire = find_wire(path)
+    return wire is not None and path.removeprefix(f"/{wire.prefix}") not in _DOCUMENTS
+
+
 def _check_url(scope: Scope) -> None:
     """Refuse what must not stand in a URL: an API key, which would end up in logs, and NUL."""
     url = scope["path"].encode() + b"?" + unquote_to_bytes(scope["query_string"])
@@ -198,9 +209,9 @@ async def _send_json(status: int, content: object, send: Send) -> None:
     await _send(status, orjson.dumps(content), {"content-type": "application/json"}, send)
 
 
-async def _send_problem(error: errors.ApplicationError, request_id: str, send: Send) -> None:
-    body, headers = render_problem(error, request_id)
-    await _send(error.status, body, headers, send)
+async def _send_error(scope: Scope, error: errors.ApplicationError, send: Send) -> None:
+    status, body, headers = render_error(scope["path"], error, scope["request_id"])
+    await _send(status, body, headers, send)
 
 
 async def _send(status: int, body: bytes, headers: dict[str, str], send: Send) -> None:

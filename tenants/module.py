@@ -5,7 +5,7 @@ routes, tables and revisions; the engine mounts the routes, makes and migrates t
 each tenant that has the module enabled, and refuses the routes to the others.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import MetaData
 
 from tenants.db.unit_of_work import ReadSession, WriteSession
+from tenants.errors import ApplicationError
 
 Hook = Callable[[WriteSession], Awaitable[None]]
 Count = Callable[[ReadSession], Awaitable[dict[str, int]]]
@@ -37,6 +38,21 @@ class Hooks:
     tenant_deleted: Hook | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """An API of somebody else's shape, beside `/api/v1`, for clients that were made for theirs.
+
+    prefix: where it is mounted, such as `openai/v1`; its document is at `<prefix>/docs`.
+    router: as the module's own. statuses: what it answers instead of one of our statuses.
+    render_error: body and headers for an error and the id of its request.
+    """
+
+    prefix: str
+    router: Router
+    render_error: Callable[[ApplicationError, str], tuple[bytes, dict[str, str]]]
+    statuses: Mapping[int, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     """A feature that tenants have or have not.
@@ -49,6 +65,7 @@ class Module:
     settings: the module's own settings model, with the prefix `TENANTRY_<NAME>_`.
     requires: names of modules that a tenant must have for this one, and that go first.
     usage: counts what the module holds for a tenant, such as `{"notes": 3}`, for administrators.
+    wires: its APIs of other shapes.
     """
 
     name: str
@@ -60,4 +77,5 @@ class Module:
     settings: type[BaseSettings] | None = None
     requires: tuple[str, ...] = ()
     usage: Count | None = None
+    wires: tuple[Wire, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)

@@ -17,9 +17,12 @@ from ninja.operation import Operation
 from tenants.apps import get_settings
 from tenants.auth import TenantAuth
 from tenants.errors import InvalidInput
-from tenants.module import Module
+from tenants.module import Module, Wire
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_PREFIX = re.compile(r"[a-z][a-z0-9-]*(/[a-z0-9-]+)+")
+# Where the engine itself and its pages are.
+_RESERVED_PREFIXES = frozenset({"accounts", "admin", "api", "static"})
 # Made by the engine in every tenant's schema.
 _RESERVED_TABLES = frozenset({"alembic_version"})
 
@@ -42,6 +45,20 @@ def get_module(name: str) -> Module:
     raise InvalidInput(f"There is no module `{name}`. There are: {known}.")
 
 
+@cache
+def get_wires() -> dict[str, Wire]:
+    """The wires of all modules, by the path that all of theirs begin with: `/openai/v1/`."""
+    return {f"/{wire.prefix}/": wire for module in get_modules() for wire in module.wires}
+
+
+def find_wire(path: str) -> Wire | None:
+    """The wire that a path belongs to, if it is none of the engine's own."""
+    for start, wire in get_wires().items():
+        if path.startswith(start):
+            return wire
+    return None
+
+
 def with_required(names: Iterable[str]) -> list[Module]:
     """The named modules and all that they need, in order."""
     wanted: set[str] = set()
@@ -58,12 +75,13 @@ def order_modules(modules: Sequence[Module]) -> tuple[Module, ...]:
     """Sort modules so that each comes after those it needs, by name where that leaves a choice.
 
     Raises ImproperlyConfigured with all that is wrong: bad or double names, missing or circular
-    needs, tables or routes of two modules, routes with a way in of their own, revisions that
-    aren't one line or whose names two modules share.
+    needs, tables or routes of two modules, routes with a way in of their own, wires without a
+    place of their own, revisions that aren't one line or whose names two modules share.
     """
     problems = [*_name_clashes(modules), *_table_clashes(modules), *_route_clashes(modules)]
     for module in modules:
         problems += _auth_problems(module)
+    problems += _wire_problems(modules)
     problems += _revision_problems(modules)
     by_name = {module.name: module for module in sorted(modules, key=lambda module: module.name)}
     for module in modules:
@@ -146,10 +164,26 @@ def _route_clashes(modules: Sequence[Module]) -> list[str]:
     return problems
 
 
+def _wire_problems(modules: Sequence[Module]) -> list[str]:
+    prefixes: set[str] = set()
+    problems = []
+    for module, wire in [(each, wire) for each in modules for wire in each.wires]:
+        label = f"wire {wire.prefix!r} of module {module.name}"
+        if not _PREFIX.fullmatch(wire.prefix):
+            problems.append(f"{label} is not a path of lower-case words")
+        elif wire.prefix.partition("/")[0] in _RESERVED_PREFIXES:
+            problems.append(f"{label} stands where the engine's own pages are")
+        if wire.prefix in prefixes:
+            problems.append(f"{label} stands where another does")
+        prefixes.add(wire.prefix)
+    return problems
+
+
 def _auth_problems(module: Module) -> list[str]:
     """A route has the auth it is mounted with, or its own TenantAuth for the same module."""
     problems = []
-    for mount in module.router.build_routers(""):
+    routers = [module.router, *(wire.router for wire in module.wires)]
+    for mount in (mount for router in routers for mount in router.build_routers("")):
         # A router's own auth would win over the one that it is mounted with.
         brought = [mount.template.auth, mount.inherited_auth]
         for path, view in mount.template.path_operations.items():

@@ -18,7 +18,7 @@ from tenants.actor import Actor, ActorKind
 from tenants.admin_api.router import router as management_router
 from tenants.lifecycle import IssuedKey
 from tenants.models import Tenant
-from tenants.modules import get_modules, list_operations
+from tenants.modules import find_wire, get_modules, get_wires, list_operations
 from tenants.tenant import TenantRef
 
 API = "/api/v1"
@@ -82,7 +82,7 @@ async def tenant(make_tenant: MakeTenant) -> TestTenant:
 
 
 class ApiClient(httpx.AsyncClient):
-    """An HTTP client that holds every JSON answer of both APIs against their documentation.
+    """An HTTP client that holds every JSON answer of all APIs against their documentation.
 
     Endpoints write their answers without validating them; here it is done instead.
     """
@@ -90,7 +90,9 @@ class ApiClient(httpx.AsyncClient):
     async def request(self, *args: Any, **options: Any) -> httpx.Response:
         response = await super().request(*args, **options)
         json = response.headers.get("content-type", "application/json") == "application/json"
-        of_api = response.request.url.path.startswith((API, MANAGEMENT_API))
+        path = response.request.url.path
+        starts = (API, MANAGEMENT_API, *get_wires())
+        of_api = path.startswith(starts) and not path.endswith("/openapi.json")
         if response.is_success and json and of_api:
             check_answer(response)
         return response
@@ -147,7 +149,10 @@ def check_answer(response: httpx.Response) -> None:
 def find_operation(method: str, path: str) -> Operation:
     """The operation that serves a path."""
     route = resolve(path).route
+    wire = find_wire(path)
     mounted = [(API, module.router) for module in get_modules()]
+    if wire is not None:
+        mounted = [(f"/{wire.prefix}", wire.router)]
     for prefix, router in [*mounted, (MANAGEMENT_API, management_router)]:
         for template, operation in list_operations(router):
             named = f"{prefix}/{template.strip('/')}".replace("{", "<").replace("}", ">")

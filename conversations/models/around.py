@@ -108,6 +108,9 @@ class AnsweredRequest(Base):
     digest: names the caller and the key, or the caller, the path and the body of a request without
     a key. fingerprint: SHA-256 of what was asked. status, body: the answer.
     conversation_id, last_seq: where such a request left its conversation.
+
+    The OpenAI wire keeps one for each conversation: its newest append, with the id of the last
+    message in the place of the body.
     """
 
     __tablename__ = "answered_requests"

@@ -11,18 +11,46 @@ from conversations.repository.conversations import (
     list_conversations,
     update_conversation,
 )
-from conversations.repository.messages import append_messages, find_message, list_messages
+from conversations.repository.items import (
+    find_held,
+    find_item_rows,
+    free_ids,
+    hide_call,
+    hide_content,
+    hide_message,
+    list_item_rows,
+    list_rows_from,
+)
+from conversations.repository.messages import (
+    append_messages,
+    find_message,
+    list_messages,
+    lock_head,
+)
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
+from conversations.repository.writes import find_append, remember_append, wait_for_append
 
 __all__ = [
     "append_messages",
     "count_usage",
+    "find_append",
     "find_conversation",
+    "find_held",
+    "find_item_rows",
     "find_message",
     "find_tool_call",
+    "free_ids",
+    "hide_call",
+    "hide_content",
+    "hide_message",
     "insert_conversation",
     "list_conversations",
+    "list_item_rows",
     "list_messages",
+    "list_rows_from",
     "list_tool_calls",
+    "lock_head",
+    "remember_append",
     "update_conversation",
+    "wait_for_append",
 ]

@@ -11,14 +11,31 @@ from sqlalchemy import ARRAY, Text, bindparam, exc, func, select
 from conversations import errors, schemas
 from conversations.schemas import CONVERSATION_PREFIX, MESSAGE_PREFIX
 from conversations.statements import (
+    CALL_IS_KEPT,
     CALLS,
     IS_OPEN,
     append_statement,
+    lock_statement,
     message_statement,
     page_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
+
+_TAKEN = {
+    "tool_calls_conversation_id_call_id_key": errors.CallIdTaken,
+    "messages_external_id_key": errors.ExternalIdTaken,
+    "tool_calls_external_id_key": errors.ExternalIdTaken,
+}
+
+
+async def lock_head(session: WriteSession, conversation_id: UUID) -> int | None:
+    """The position of the newest message, which stays so until the transaction ends.
+
+    Returns None if there is no such conversation.
+    """
+    rows = await session.fetch(lock_statement(), target=conversation_id)
+    return rows[0]["last_seq"] if rows else None
 
 
 async def append_messages(
@@ -39,7 +56,8 @@ async def append_messages(
     messages, calls, answers: rows as `append_statement` declares them. now: the time of the append.
     preview: the newest text, None to keep the old one. tokens: what they add to the count.
     Returns the position before the first message, or None, having written nothing, if there is
-    no active conversation. Raises CallIdTaken, ToolCallCompleted (409), UnknownToolCall (422).
+    no active conversation. Raises CallIdTaken, ExternalIdTaken, ToolCallCompleted (409),
+    UnknownToolCall (422).
     """
     parameters: dict[str, Any] = {
         "target": conversation_id,
@@ -56,9 +74,10 @@ async def append_messages(
     try:
         rows = await session.fetch(append_statement(bool(calls), bool(answers)), **parameters)
     except exc.IntegrityError as error:
-        if _constraint(error) == "tool_calls_conversation_id_call_id_key":
-            raise errors.CallIdTaken from error
-        raise
+        taken = _TAKEN.get(_constraint(error) or "")
+        if taken is None:
+            raise
+        raise taken from error
     if not rows:
         return None
     if answers and (rows[0]["answered"] or 0) < len(answers):
@@ -100,6 +119,7 @@ async def _raise_unanswerable(
     query = select(func.count()).where(
         CALLS.c.conversation_id == conversation_id,
         CALLS.c.call_id == func.any(bindparam("wanted", call_ids, type_=ARRAY(Text))),
+        CALL_IS_KEPT,
         # One that is open now came with this append, after the message that names it.
         ~IS_OPEN,
     )
@@ -120,6 +140,7 @@ def _show_message(row: Any) -> schemas.Message:
         "conversation_id": show_id(CONVERSATION_PREFIX, row["conversation_id"]),
         "seq": row["seq"],
         "role": row["role"],
+        "kind": row["kind"],
         "status": row["status"],
         "content": row["text"] if row["content"] is None else row["content"],
         "call_id": row["call_id"],

@@ -89,12 +89,16 @@ class MessageQuery(PageQuery):
 
 
 class Message(TypedDict):
-    """One entry of the log, at position `seq`, counted from 1."""
+    """One entry of the log, at position `seq`, counted from 1.
+
+    kind: `message`, or what the OpenAI wire calls an item of another type, which is read there.
+    """
 
     id: Annotated[str, Field(examples=["msg_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
     conversation_id: str
     seq: int
     role: Role
+    kind: str
     status: str
     content: str | list[Any] | None
     call_id: str | None

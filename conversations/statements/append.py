@@ -19,9 +19,27 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from conversations.statements.tables import CALLS, CONVERSATIONS, IS_OPEN, MESSAGES
+from conversations.statements.tables import (
+    CALL_IS_KEPT,
+    CALLS,
+    CONVERSATIONS,
+    IS_KEPT,
+    IS_OPEN,
+    MESSAGES,
+)
 from tenants.db.base import Timestamp
 from tenants.db.statement import CompiledStatement
+
+
+@cache
+def lock_statement() -> CompiledStatement:
+    """Lock the conversation's head against appends; gives its `last_seq`."""
+    # The lock that the append's UPDATE takes: rows may still be made that refer to it.
+    return CompiledStatement(
+        select(CONVERSATIONS.c.last_seq)
+        .where(CONVERSATIONS.c.id == bindparam("target", type_=Uuid), IS_KEPT)
+        .with_for_update(key_share=True)
+    )
 
 
 @cache
@@ -51,13 +69,19 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
         id=Uuid,
         position=Integer,
         role=Text,
+        kind=Text,
+        status=Text,
         content=JSONB,
         text=Text,
         call_id=Text,
         model=Text,
         token_count=Integer,
+        external_id=Text,
+        extra=JSONB,
     )
-    copied = ["id", "role", "content", "text", "call_id", "model", "token_count"]
+    # What a native message doesn't say. (json_to_recordset gives NULL for what a row lacks.)
+    defaults = {"kind": "message", "status": "completed"}
+    copied = [name for name in new.c.keys() if name != "position"]  # noqa: SIM118
     new_messages = (
         insert(MESSAGES)
         .from_select(
@@ -66,7 +90,10 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
                 conversation_id,
                 now,
                 head.c.base + new.c.position,
-                *(new.c[name] for name in copied),
+                *(
+                    func.coalesce(new.c[name], defaults[name]) if name in defaults else new.c[name]
+                    for name in copied
+                ),
             ).select_from(head.join(new, true())),
             include_defaults=False,
         )
@@ -94,6 +121,8 @@ def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:
         arguments=JSONB,
         status=Text,
         output_message_id=Uuid,
+        external_id=Text,
+        extra=JSONB,
     )
     return (
         insert(CALLS)
@@ -113,6 +142,7 @@ def _close_calls(head: Any, conversation_id: Any, now: Any) -> Any:
         .where(
             CALLS.c.conversation_id == conversation_id,
             CALLS.c.call_id == answer.c.call_id,
+            CALL_IS_KEPT,
             IS_OPEN,
             # Nothing is closed unless the head was there to append to.
             select(head.c.base).exists(),

@@ -21,7 +21,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
-from conversations.statements.tables import CALLS, CONVERSATIONS, IS_KEPT, MESSAGES
+from conversations.statements.tables import (
+    CALL_IS_KEPT,
+    CALLS,
+    CONVERSATIONS,
+    IS_KEPT,
+    MESSAGE_IS_KEPT,
+    MESSAGES,
+)
 from tenants.db.statement import CompiledStatement
 
 
@@ -33,6 +40,7 @@ def page_statement(descending: bool) -> CompiledStatement:
         select(*_message_columns())
         .where(
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            MESSAGE_IS_KEPT,
             seq < after if descending else seq > after,
         )
         .order_by(seq.desc() if descending else seq.asc())
@@ -51,6 +59,7 @@ def message_statement() -> CompiledStatement:
         .where(
             MESSAGES.c.id == bindparam("message_id", type_=Uuid),
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            MESSAGE_IS_KEPT,
             IS_KEPT,
         )
     )
@@ -93,7 +102,7 @@ def _message_columns() -> list[ColumnElement[Any]]:
     )
     calls = (
         select(cast(func.json_agg(aggregate_order_by(call, CALLS.c.index)), Text))
-        .where(CALLS.c.message_id == MESSAGES.c.id)
+        .where(CALLS.c.message_id == MESSAGES.c.id, CALL_IS_KEPT)
         .scalar_subquery()
         .label("tool_calls")
     )
@@ -102,6 +111,7 @@ def _message_columns() -> list[ColumnElement[Any]]:
         "conversation_id",
         "seq",
         "role",
+        "kind",
         "status",
         "content",
         "text",

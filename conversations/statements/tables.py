@@ -27,6 +27,8 @@ CONVERSATION_COLUMNS = [
     )
 ]
 IS_KEPT = CONVERSATIONS.c.status != "deleted"
+MESSAGE_IS_KEPT = MESSAGES.c.deleted_at.is_(None)
+CALL_IS_KEPT = CALLS.c.deleted_at.is_(None)
 # Written out and not bound, so that it is seen to be the condition of the partial index.
 IS_OPEN = CALLS.c.status.in_([literal_column(f"'{status}'") for status in OPEN_CALL_STATUSES])
 CALL_COLUMNS = [

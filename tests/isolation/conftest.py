@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from tenants import lifecycle
 from tenants.keys import Scope
-from tenants.modules import get_modules
+from tenants.modules import get_modules, get_wires
 from tenants.testing import API, TESTER, ApiClient, TestTenant, connect, onboard
 from tests.isolation.routes import Route, read_routes
 from tests.isolation.seeds import SEEDS
@@ -78,9 +78,14 @@ Call = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture(scope="session")
 async def routes(application: Any) -> list[Route]:
-    """Every route of the running API, by its own document."""
+    """Every route of the running APIs of modules, by their own documents."""
+    documents = ["/api/openapi.json", *(f"{start}openapi.json" for start in get_wires())]
     async with connect(application) as client:
-        return read_routes((await client.get("/api/openapi.json")).json())
+        return [
+            route
+            for document in documents
+            for route in read_routes((await client.get(document)).json())
+        ]
 
 
 @pytest.fixture(scope="session")

@@ -69,9 +69,13 @@ def shape_of(route: Route) -> tuple[str, str]:
 
 def _owners() -> dict[tuple[str, str], str]:
     return {
-        (method, _shape(f"{PREFIX}/{path.strip('/')}")): module.name
+        (method, _shape(f"{prefix}/{path.strip('/')}")): module.name
         for module in get_modules()
-        for path, operation in list_operations(module.router)
+        for prefix, router in [
+            (PREFIX, module.router),
+            *((f"/{wire.prefix}", wire.router) for wire in module.wires),
+        ]
+        for path, operation in list_operations(router)
         for method in operation.methods
     }
 

@@ -36,6 +36,8 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
+        # Another wire's name for the same.
+        "item_id": made["messages"][0]["id"],
         "call_id": calls[0],
     }
 

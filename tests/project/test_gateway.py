@@ -605,3 +605,43 @@ async def test_what_nobody_foresaw_is_a_problem_document_too(client, monkeypatch
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
     assert "unforeseen" not in answer.text
+
+
+# Wires
+
+
+WIRE = "/openai/v1/conversations"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "status", "code"),
+    [
+        (Exchange("GET", WIRE, headers=[(b"host", b"evil.example")]), 400, "invalid_host"),
+        (Exchange("GET", f"{WIRE}/x", query=b"x=%00"), 400, "invalid_input"),
+        (Exchange("POST", WIRE), 401, "unauthenticated"),
+        (Exchange("GET", "/openai/v1/nowhere"), 404, "not_found"),
+        (Exchange("PUT", WIRE), 405, "method_not_allowed"),
+        (
+            Exchange("POST", WIRE, headers=[*LOCAL, (b"content-length", b"999999999")]),
+            413,
+            "body_too_large",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_every_error_below_a_wire_has_its_shape(application, exchange, status, code):
+    await exchange.run(application)
+
+    error = orjson.loads(exchange.body)["error"]
+    assert (exchange.status, error["code"]) == (status, code)
+    assert exchange.headers["content-type"] == "application/json"
+    assert exchange.headers["x-request-id"] == error["request_id"]
+
+
+async def test_a_wires_document_is_a_page(client):
+    page = await client.get("/openai/v1/docs")
+    document = await client.get("/openai/v1/openapi.json")
+
+    assert (page.status_code, document.status_code) == (200, 200)
+    assert "text/html" in page.headers["content-type"]
+    assert f"{WIRE}/{{conversation_id}}/items" in document.json()["paths"]

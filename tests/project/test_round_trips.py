@@ -42,6 +42,29 @@ BUDGETS = {
 }
 
 
+WIRE = "http://localhost/openai/v1"
+ITEM = {"role": "user", "content": "Hm."}
+CALL_ITEM = {"type": "function_call", "call_id": "call_4", "name": "f", "arguments": "{}"}
+# By method, path, body and headers.
+WIRE_BUDGETS = [
+    # It inserts, reads what it has made, and appends.
+    (5, "POST", "/conversations", {"items": [ITEM]}, {}),
+    (READ, "GET", ONE, None, {}),
+    (3, "POST", ONE, {"metadata": {"a": "b"}}, {}),
+    (3, "DELETE", ONE, None, {}),
+    (3, "POST", f"{ONE}/items", {"items": [ITEM]}, {}),
+    # A client that may repeat it: that is recorded in the same transaction.
+    (4, "POST", f"{ONE}/items", {"items": [ITEM]}, {"x-stainless-retry-count": "0"}),
+    # It looks first whether the call is new.
+    (4, "POST", f"{ONE}/items", {"items": [CALL_ITEM]}, {}),
+    (READ, "GET", f"{ONE}/items", None, {}),
+    (READ, "GET", f"{ONE}/items?after={{message_id}}", None, {}),
+    (READ, "GET", f"{ONE}/items/{{message_id}}", None, {}),
+    # It locks the conversation, finds the item, hides it, and reads.
+    (6, "DELETE", f"{ONE}/items/{{message_id}}", None, {}),
+]
+
+
 class CountingProxy:
     """Passes the protocol on to the server of a URL, and counts what makes the client wait.
 
@@ -166,6 +189,23 @@ async def test_an_endpoint_costs_its_budget(api, tenants_proxy, method, template
     await count(api, tenants_proxy, method, template)  # Prepares the statements.
 
     assert await count(api, tenants_proxy, method, template) == BUDGETS[method, template][0]
+
+
+@pytest.mark.parametrize(("budget", "method", "template", "body", "headers"), WIRE_BUDGETS)
+async def test_the_openai_wire_costs_its_budget(
+    api, tenants_proxy, budget, method, template, body, headers
+):
+    for _ in range(2):  # The first one prepares the statements.
+        message = {"role": "user", "content": "Hm."}
+        conversation = (await api.post("/conversations", json={"messages": [message]})).json()
+        path = template.format(
+            conversation_id=conversation["id"], message_id=conversation["messages"][0]["id"]
+        )
+        tenants_proxy.round_trips = 0
+        answer = await api.request(method, WIRE + path, json=body, headers=headers)
+        assert answer.is_success, answer.text
+
+    assert tenants_proxy.round_trips == budget
 
 
 def test_reads_cost_three_and_appends_four_at_the_most():

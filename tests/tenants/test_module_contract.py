@@ -15,6 +15,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from tenants.auth import KeyAuth
 from tenants.keys import Scope
+from tenants.module import Wire
 from tenants.modules import get_modules, list_operations, order_modules
 from tests.tenants.throwaway import make_module, write_revision
 
@@ -190,6 +191,38 @@ class TestAuth:
     def test_a_sync_route_is_refused(self, module):
         one = module("one", router=make_router(is_async=False))
         assert_refused([one], "route /things of module one is not async")
+
+
+class TestWires:
+    def wire(self, prefix, router=None):
+        return Wire(
+            prefix=prefix, router=router or Router(), render_error=lambda error, _: (b"", {})
+        )
+
+    def test_wires_of_several_modules_are_accepted(self, module):
+        one = module("one", wires=(self.wire("other/v1", make_router()), self.wire("other/v2")))
+        order_modules([one, module("two", wires=(self.wire("another/v1"),))])
+
+    def test_two_wires_of_one_prefix_are_refused(self, module):
+        one = module("one", wires=(self.wire("other/v1"),))
+        two = module("two", wires=(self.wire("other/v1"),))
+        assert_refused([one, two], "wire 'other/v1' of module two stands where another does")
+
+    @pytest.mark.parametrize(
+        "prefix", ["", "other", "/other/v1", "other/v1/", "Other/v1", "a/../b"]
+    )
+    def test_a_prefix_that_is_no_path_of_words_is_refused(self, module, prefix):
+        one = module("one", wires=(self.wire(prefix),))
+        assert_refused([one], "is not a path of lower-case words")
+
+    @pytest.mark.parametrize("prefix", ["api/v2", "admin/tenants", "accounts/x", "static/x"])
+    def test_a_prefix_of_the_engines_own_is_refused(self, module, prefix):
+        one = module("one", wires=(self.wire(prefix),))
+        assert_refused([one], "stands where the engine's own pages are")
+
+    def test_a_route_with_a_way_in_of_its_own_is_refused(self, module):
+        one = module("one", wires=(self.wire("other/v1", make_router(auth=OtherAuth())),))
+        assert_refused([one], "route /things of module one brings its own way to authenticate")
 
 
 class TestRevisions:
