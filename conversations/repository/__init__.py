@@ -11,18 +11,28 @@ from conversations.repository.conversations import (
     list_conversations,
     update_conversation,
 )
+from conversations.repository.feed import (
+    ActiveConversation,
+    list_active,
+    sign_conversations,
+    sign_users,
+)
 from conversations.repository.messages import append_messages, find_message, list_messages
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 
 __all__ = [
+    "ActiveConversation",
     "append_messages",
     "count_usage",
     "find_conversation",
     "find_message",
     "find_tool_call",
     "insert_conversation",
+    "list_active",
     "list_conversations",
     "list_messages",
     "list_tool_calls",
+    "sign_conversations",
+    "sign_users",
     "update_conversation",
 ]

@@ -5,6 +5,11 @@ the same statement to the server, and stay prepared there.
 """
 
 from conversations.statements.append import append_statement
+from conversations.statements.feed import (
+    active_statement,
+    activity_statement,
+    heads_statement,
+)
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
     CALL_COLUMNS,
@@ -24,7 +29,10 @@ __all__ = [
     "IS_KEPT",
     "IS_OPEN",
     "MESSAGES",
+    "active_statement",
+    "activity_statement",
     "append_statement",
+    "heads_statement",
     "in_conversation",
     "message_statement",
     "page_statement",
