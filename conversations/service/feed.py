@@ -53,7 +53,7 @@ async def follow_conversation(
     It opens short sessions of its own: none is held while it waits.
     """
     key = conversation_key(conversation_id)
-    yield encode_event("ready", orjson.dumps({"last_seq": after}), str(after))
+    yield encode_event("ready", orjson.dumps({"after": after}), str(after))
 
     async def read(subscription: Subscription) -> AsyncGenerator[bytes, None]:
         nonlocal after
