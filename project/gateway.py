@@ -68,6 +68,8 @@ class Gateway:
         except errors.ApplicationError as error:
             if not status:
                 await _send_problem(error, request_id, send_with_id)
+            elif error.status >= 500:
+                log.error("request.failed", code=error.code, reason=str(error))
         except Exception as error:
             log.error("request.failed", reason=repr(error), exc_info=error)
             if status:

@@ -126,11 +126,13 @@ class _Watcher:
 
     async def _keep_looking(self) -> None:
         pause = 0.0
-        while True:
+        while self.topics:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self.poked.wait()
             self.poked.clear()
+            if not self.topics:
+                break
             began = time.monotonic()
             try:
                 async with self._hub.looking:
@@ -215,8 +217,9 @@ class Hub:
             if not watched.subscriptions:
                 del watcher.topics[topic]
             if not watcher.topics:
+                # It ends by itself: cut off in a look it would cost the connection.
                 del self._watchers[tenant.id]
-                watcher.task.cancel()
+                watcher.poked.set()
 
     def say(self, tenant: TenantRef, topic: Topic, content: bytes) -> None:
         """Tell the topic's streams something that stands in no table, here and in other processes.

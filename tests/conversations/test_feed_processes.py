@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import socket
 import time
 
 import httpx
@@ -13,7 +14,7 @@ from conversations import service
 from conversations.schemas import NewMessage
 from tenants.db.unit_of_work import write_session
 from tests.conversations.test_router import append, start
-from tests.project.processes import running_serve
+from tests.project.processes import running_serve, until
 from tests.sse import EventReader
 from tests.tenants.cuts import cut_connections
 
@@ -152,6 +153,36 @@ async def test_streams_end_within_the_drain_and_the_process_exits_well(tenant, a
             assert time.monotonic() - told_at > 0.8
         assert await asyncio.to_thread(served.process.wait, 5) == 0
         assert "Traceback" not in served.log.read_text()
+
+
+@pytest.mark.slow
+async def test_a_reader_that_does_not_read_loses_its_place(tenant, api):
+    conversation = await start(api)
+    settings = {
+        "TENANTRY_STREAM_SEND_TIMEOUT_SECONDS": "1",
+        "TENANTRY_STREAMS_PER_TENANT": "1",
+        "TENANTRY_DRAIN_DELAY_SECONDS": "0",
+        "TENANTRY_SHUTDOWN_TIMEOUT_SECONDS": "2",
+    }
+    path = f"/api/v1/conversations/{conversation['id']}/events?after=0"
+    with running_serve(**settings) as served:
+        host, port = served.base_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
+                f"Authorization: Bearer {tenant.key}\r\n\r\n".encode()
+            )
+            assert connection.recv(10).startswith(b"HTTP/1.1 2")
+
+            def status():
+                with httpx.stream("GET", served.base_url + path, headers=tenant.headers) as answer:
+                    return answer.status_code
+
+            assert status() == 429
+            for _ in range(15):  # More than what the kernel's buffers hold for it.
+                await append(api, conversation, {"role": "user", "content": "x" * 900_000})
+            until(lambda: status() == 200)
+        assert await asyncio.to_thread(served.end, signal.SIGTERM) == 0
 
 
 @pytest.mark.slow
