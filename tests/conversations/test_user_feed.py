@@ -151,6 +151,18 @@ class TestExactness:
                 )
             await stream.silence(0.3)
 
+    async def test_a_clock_that_goes_back_repeats_nothing(self, application, tenant, api, window):
+        window(0.2)
+        await start(api, user_id="user-7", messages=[USER])
+        other = await start(api, user_id="user-7")
+        await asyncio.sleep(0.4)  # From here on the first one is past.
+        async with open_stream(application, tenant.key, PATH) as stream:
+            for seconds in (0.2, 60, 60):
+                window(seconds)  # As if it were earlier now.
+                await append(api, other, USER)
+                assert (await stream.next()).data["conversation_id"] == other["id"]
+            await stream.silence(0.3)
+
     async def test_a_position_forgets_what_is_long_past(self, application, tenant, api, window):
         window(0.2)
         async with open_stream(application, tenant.key, PATH) as stream:
