@@ -31,6 +31,7 @@ from tenants.lifecycle.owner import close_owner_connections, keep_owner_connecti
 from tenants.logins import find_problems  # noqa: E402
 from tenants.rollouts import interrupt_all  # noqa: E402
 from tenants.running import running  # noqa: E402
+from tenants.streams import hub  # noqa: E402
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Application:
                 directory = Directory(self.settings, on_change=running.check_all)
                 await directory.start()
                 set_directory(directory)
+                hub.start()
                 keep_owner_connections()
                 if self.settings.spares:
                     self._filler = asyncio.create_task(keep_filled(), name="spares")
@@ -79,6 +81,7 @@ class Application:
                 await self._filler
             self._filler = None
         await interrupt_all()
+        await hub.stop()
         await get_directory().stop()
         set_directory(None)
         await registry_threads.close_connections()

@@ -71,6 +71,8 @@ class Gateway:
         except errors.ApplicationError as error:
             if not status:
                 await _send_error(scope, error, send_with_id)
+            elif error.status >= 500:
+                log.error("request.failed", code=error.code, reason=str(error))
         except Exception as error:
             log.error("request.failed", reason=repr(error), exc_info=error)
             if status:

@@ -20,8 +20,9 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
 from project.api import answer_error
+from tenants.db.engine import get_settings
 from tenants.directory import TenantEntry
-from tenants.errors import ApplicationError, NotFound
+from tenants.errors import ApplicationError, NotFound, RequestTimeout
 from tenants.running import running
 
 Scope = MutableMapping[str, Any]
@@ -151,8 +152,14 @@ async def _send_response(response: HttpResponseBase, send: Send) -> None:
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     # The endpoint's own generator: iterating over the response would leave closing it, when the
     # client has gone, to the garbage collector.
+    timeout_seconds = get_settings().stream_send_timeout_seconds
     async with aclosing(response._iterator) as parts:  # type: ignore[attr-defined]
         async for part in parts:
-            body = response.make_bytes(part)
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+            message = {"type": "http.response.body", "body": response.make_bytes(part)}
+            try:
+                # The server takes what its buffer has room for; then it waits for the reader.
+                async with asyncio.timeout(timeout_seconds):
+                    await send({**message, "more_body": True})
+            except TimeoutError:
+                raise RequestTimeout("The client does not read its answer.") from None
     await send({"type": "http.response.body"})

@@ -22,6 +22,7 @@ import uvicorn
 
 from project.health import readiness
 from project.settings import Settings
+from tenants.streams import hub
 
 _RESPAWN_DELAY_SECONDS = 0.5
 _READY_TIMEOUT_SECONDS = 30.0
@@ -58,6 +59,14 @@ class DrainingServer(uvicorn.Server):
         delay = self._drain_delay_seconds if sig == signal.SIGTERM else 0.0
         readiness.draining = True
         self._stop_at = min(self._stop_at, time.monotonic() + delay)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the event streams, which would never end by themselves, and then as always.
+
+        Not before the listener closes: until then their readers would come back to this process.
+        """
+        hub.close()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._stop_at:

@@ -14,13 +14,15 @@ class Limits(BaseModel):
     """Bounds of a tenant; None where there is no bound.
 
     concurrent_requests: requests of its that one process answers at the same time; one more gets
-    429, and the other tenants notice nothing. api_keys: those that are neither revoked nor
-    expired. members: those who were invited included. domains: verified or not.
+    429, and the other tenants notice nothing. concurrent_streams: its event streams that are open
+    in one process; they don't count among the requests. api_keys: those that are neither revoked
+    nor expired. members: those who were invited included. domains: verified or not.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     concurrent_requests: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    concurrent_streams: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     api_keys: _Count = None
     members: _Count = None
     domains: _Count = None

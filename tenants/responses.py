@@ -4,10 +4,14 @@ An endpoint that returns one of these says with `response=` what the documentati
 tests hold every answer against it, so that serving needn't.
 """
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+
+from tenants.db.engine import get_settings
+from tenants.running import RunningRequest, running
 
 
 def json_response(content: Any, status: int = 200) -> HttpResponse:
@@ -25,3 +29,16 @@ def created_response(content: Any, *, replayed: bool) -> HttpResponse:
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
+
+
+def event_response(
+    request: RunningRequest, events: AsyncGenerator[bytes, None]
+) -> StreamingHttpResponse:
+    """Server-sent events, counted among the tenant's streams. Raises TooManyStreams (429)."""
+    running.become_stream(request, get_settings().streams_per_tenant)
+    return StreamingHttpResponse(
+        events,
+        content_type="text/event-stream",
+        # Neither kept nor gathered by whatever stands in between.
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

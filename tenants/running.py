@@ -11,7 +11,12 @@ from uuid import UUID
 
 import structlog
 
-from tenants.errors import ApplicationError, DatabaseUnavailable, TooManyRequests
+from tenants.errors import (
+    ApplicationError,
+    DatabaseUnavailable,
+    TooManyRequests,
+    TooManyStreams,
+)
 from tenants.limits import Limits
 
 log = structlog.get_logger(__name__)
@@ -23,6 +28,8 @@ class RunningRequest:
     def __init__(self, task: asyncio.Task[object]) -> None:
         self._task = task
         self.tenant_id: UUID | None = None
+        self.limits = Limits()
+        self.is_stream = False
         self.check_again: Callable[[], Awaitable[object]] | None = None
         self.ended_by: ApplicationError | None = None
 
@@ -37,6 +44,7 @@ class RunningRequests:
     def __init__(self) -> None:
         self._all: set[RunningRequest] = set()
         self._by_tenant: Counter[UUID] = Counter()
+        self._streams: Counter[UUID] = Counter()
 
     def enter(self) -> RunningRequest:
         task = asyncio.current_task()
@@ -65,13 +73,27 @@ class RunningRequests:
                 raise TooManyRequests(limit)
             self._by_tenant[tenant_id] += 1
         request.tenant_id, request.check_again = tenant_id, check_again
+        request.limits = limits
+
+    def become_stream(self, request: RunningRequest, default_limit: int) -> None:
+        """Count an admitted request among its tenant's streams, and no longer its requests.
+
+        default_limit: of streams, where the tenant has no limit.
+        Raises TooManyStreams (429) if as many are open as there may be.
+        """
+        tenant_id = request.tenant_id
+        assert tenant_id is not None
+        limit = request.limits.concurrent_streams or default_limit
+        if self._streams[tenant_id] >= limit:
+            raise TooManyStreams(limit)
+        _count_down(self._by_tenant, tenant_id)
+        self._streams[tenant_id] += 1
+        request.is_stream = True
 
     def leave(self, request: RunningRequest) -> None:
         self._all.discard(request)
         if request.tenant_id is not None:
-            self._by_tenant[request.tenant_id] -= 1
-            if not self._by_tenant[request.tenant_id]:
-                del self._by_tenant[request.tenant_id]
+            _count_down(self._streams if request.is_stream else self._by_tenant, request.tenant_id)
 
     async def check_all(self) -> None:
         """End the requests whose callers are not let in any more."""
@@ -86,6 +108,12 @@ class RunningRequests:
                 if request in self._all:
                     log.info("request.ended", code=reason.code)
                     request.end(reason)
+
+
+def _count_down(counter: Counter[UUID], tenant_id: UUID) -> None:
+    counter[tenant_id] -= 1
+    if not counter[tenant_id]:
+        del counter[tenant_id]
 
 
 running = RunningRequests()

@@ -127,6 +127,53 @@ class EngineSettings(BaseModel):
     lock_timeout_seconds: float = Field(
         default=3.0, gt=0, description="How long one statement may wait for a lock."
     )
+    transaction_timeout_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How old a transaction of the tenant API that writes may be when it commits; "
+        "an older one is rolled back.",
+    )
+    clock_skew_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="How far the clocks of the machines that serve may be apart.",
+    )
+    stream_poll_seconds: float = Field(
+        default=0.3,
+        gt=0,
+        le=60,
+        description="How often a process looks for what its event streams wait for, by one query "
+        "for each tenant that has any.",
+    )
+    stream_notices: bool = Field(
+        default=True,
+        description="Whether processes tell each other of writes by NOTIFY, over one more "
+        "connection of the runtime login each. Turn it off behind a transaction pooler.",
+    )
+    stream_heartbeat_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        le=3600,
+        description="How often an event stream without events is sent a comment.",
+    )
+    stream_retry_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        le=3600,
+        description="How long a reader is told to wait before it connects again.",
+    )
+    stream_send_timeout_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a reader may take to read what it is sent before it is cut off; of "
+        "every answer that is streamed.",
+    )
+    streams_per_tenant: int = Field(
+        default=1000,
+        ge=1,
+        description="Event streams that a tenant may have open in one process, where no limit "
+        "`concurrent_streams` is set for it.",
+    )
     registry_poll_interval_seconds: float = Field(
         default=0.25, gt=0, le=0.5, description="How often a process asks what has changed."
     )

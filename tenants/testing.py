@@ -3,6 +3,7 @@
 A project's conftest provides `application`, the started ASGI application.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from tenants.tenant import TenantRef
 
 API = "/api/v1"
 MANAGEMENT_API = "/api/admin/v1"
+# After so long a client has heard what a stream of events says at first.
+_SILENCE_SECONDS = 0.2
 # Who does what tests do to tenants.
 TESTER = Actor(ActorKind.COMMAND, "tester", "A test")
 
@@ -125,10 +128,50 @@ def connect(
     application: Any, base_url: str = "http://localhost", tenant: TestTenant | None = None
 ) -> ApiClient:
     return ApiClient(
-        transport=httpx.ASGITransport(application),
+        transport=httpx.ASGITransport(_leaving_streams(application)),
         base_url=base_url,
         headers=tenant.headers if tenant else None,
     )
+
+
+def _leaving_streams(application: Any) -> Any:
+    """The application for a client that leaves a stream of events at its first silence.
+
+    httpx's transport waits for the end of an answer, and a stream has none.
+    """
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        leaving: asyncio.TimerHandle | None = None
+        is_stream = has_left = False
+
+        def leave() -> None:
+            nonlocal has_left
+            has_left = True
+            task.cancel()
+
+        async def send_and_wait(message: Any) -> None:
+            nonlocal is_stream, leaving
+            is_stream |= (b"content-type", b"text/event-stream") in message.get("headers", ())
+            await send(message)
+            if leaving is not None:
+                leaving.cancel()
+            if is_stream:
+                leaving = loop.call_later(_SILENCE_SECONDS, leave)
+
+        try:
+            await application(scope, receive, send_and_wait)
+        except asyncio.CancelledError:
+            if not has_left:
+                raise
+            task.uncancel()
+            await send({"type": "http.response.body"})
+        finally:
+            if leaving is not None:
+                leaving.cancel()
+
+    return run
 
 
 def check_answer(response: httpx.Response) -> None:

@@ -1,7 +1,7 @@
 """The two data layers see the same rows: the registry is committed once per run, and tests are
 kept apart by giving each fresh tenants instead of a transaction that is rolled back."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -11,6 +11,8 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from project.asgi import Application
 from project.asgi import application as asgi_application
+from tenants.apps import get_settings
+from tenants.db import engine
 
 pytest_plugins = ["tenants.testing"]
 
@@ -32,3 +34,10 @@ async def application(registry: None) -> AsyncIterator[Application]:
     await asgi_application.stop()
     # The thread in which the ORM's part of async code runs has connections of its own.
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+async def with_settings(application: Application) -> AsyncIterator[Callable[..., None]]:
+    """Serve with other settings of the engine: `with_settings(stream_poll_seconds=0.1)`."""
+    yield lambda **changes: engine.configure(get_settings().model_copy(update=changes))
+    engine.configure(get_settings())

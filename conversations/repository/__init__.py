@@ -11,6 +11,12 @@ from conversations.repository.conversations import (
     list_conversations,
     update_conversation,
 )
+from conversations.repository.feed import (
+    ActiveConversation,
+    list_active,
+    sign_conversations,
+    sign_users,
+)
 from conversations.repository.items import (
     find_held,
     find_item_rows,
@@ -27,10 +33,18 @@ from conversations.repository.messages import (
     list_messages,
     lock_head,
 )
-from conversations.repository.tool_calls import find_tool_call, list_tool_calls
-from conversations.repository.writes import find_append, remember_append, wait_for_append
+from conversations.repository.tool_calls import (
+    find_tool_call,
+    list_tool_calls,
+)
+from conversations.repository.writes import (
+    find_append,
+    remember_append,
+    wait_for_append,
+)
 
 __all__ = [
+    "ActiveConversation",
     "append_messages",
     "count_usage",
     "find_append",
@@ -44,6 +58,7 @@ __all__ = [
     "hide_content",
     "hide_message",
     "insert_conversation",
+    "list_active",
     "list_conversations",
     "list_item_rows",
     "list_messages",
@@ -51,6 +66,8 @@ __all__ = [
     "list_tool_calls",
     "lock_head",
     "remember_append",
+    "sign_conversations",
+    "sign_users",
     "update_conversation",
     "wait_for_append",
 ]

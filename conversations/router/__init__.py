@@ -1,6 +1,21 @@
 """The module's routes. Each opens one session, calls one service function, and answers."""
 
-from conversations.router import conversations, messages, openai, openai_errors, tool_calls
+from conversations.router import (
+    conversations,
+    feed,
+    messages,
+    openai,
+    openai_errors,
+    tool_calls,
+)
 from conversations.router.base import router
 
-__all__ = ["conversations", "messages", "openai", "openai_errors", "router", "tool_calls"]
+__all__ = [
+    "conversations",
+    "feed",
+    "messages",
+    "openai",
+    "openai_errors",
+    "router",
+    "tool_calls",
+]

@@ -9,6 +9,7 @@ from conversations.schemas.base import (
     CONVERSATION_PREFIX,
     MESSAGE_PREFIX,
     CallId,
+    DraftId,
     ForeignId,
     Input,
     MessageText,
@@ -26,6 +27,7 @@ from conversations.schemas.conversations import (
     ConversationWithMessages,
     NewConversation,
 )
+from conversations.schemas.feed import Draft, FeedQuery, UserFeedQuery
 from conversations.schemas.messages import (
     Batch,
     Message,
@@ -57,6 +59,9 @@ __all__ = [
     "ConversationQuery",
     "ConversationStatus",
     "ConversationWithMessages",
+    "Draft",
+    "DraftId",
+    "FeedQuery",
     "ForeignId",
     "Input",
     "Message",
@@ -76,4 +81,5 @@ __all__ = [
     "Title",
     "ToolCall",
     "ToolCallQuery",
+    "UserFeedQuery",
 ]

@@ -34,6 +34,11 @@ MetadataFilter = Annotated[Json[dict[str, Any]], BeforeValidator(_is_strict)]
 MessageText = Annotated[str, Field(max_length=settings.max_text_characters)]
 ForeignId = Annotated[str, Field(min_length=1, max_length=255)]
 Title = Annotated[str, Field(max_length=500)]
+# The client's own name for a message that is being written.
+DraftId = Annotated[
+    str,
+    Field(pattern=r"^[!-.0-~]{1,255}$", examples=["draft_1"]),
+]
 # Printable ASCII without space and slash: every provider's ids, and whole in a path.
 CallId = Annotated[str, Field(pattern=r"^[!-.0-~]{1,255}$", examples=["call_8Zt1"])]
 

@@ -13,6 +13,7 @@ from conversations.service.conversations import (
     list_conversations,
     start_conversation,
 )
+from conversations.service.feed import follow_conversation, open_feed, relay_draft
 from conversations.service.messages import (
     PREVIEW_CHARACTERS,
     append_messages,
@@ -20,6 +21,7 @@ from conversations.service.messages import (
     list_messages,
 )
 from conversations.service.tool_calls import list_tool_calls, report_result
+from conversations.service.user_feed import follow_user, open_user_feed
 
 __all__ = [
     "PREVIEW_CHARACTERS",
@@ -28,11 +30,16 @@ __all__ = [
     "change_conversation",
     "count_usage",
     "delete_conversation",
+    "follow_conversation",
+    "follow_user",
     "get_conversation",
     "get_message",
     "list_conversations",
     "list_messages",
     "list_tool_calls",
+    "open_feed",
+    "open_user_feed",
+    "relay_draft",
     "report_result",
     "start_conversation",
 ]

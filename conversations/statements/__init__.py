@@ -4,8 +4,20 @@ Statements take their rows as JSON, so that a batch of one and a batch of a hund
 the same statement to the server, and stay prepared there.
 """
 
-from conversations.statements.append import append_statement, lock_statement
-from conversations.statements.pages import in_conversation, message_statement, page_statement
+from conversations.statements.append import (
+    append_statement,
+    lock_statement,
+)
+from conversations.statements.feed import (
+    active_statement,
+    activity_statement,
+    heads_statement,
+)
+from conversations.statements.pages import (
+    in_conversation,
+    message_statement,
+    page_statement,
+)
 from conversations.statements.tables import (
     CALL_COLUMNS,
     CALL_IS_KEPT,
@@ -28,7 +40,10 @@ __all__ = [
     "IS_OPEN",
     "MESSAGES",
     "MESSAGE_IS_KEPT",
+    "active_statement",
+    "activity_statement",
     "append_statement",
+    "heads_statement",
     "in_conversation",
     "lock_statement",
     "message_statement",

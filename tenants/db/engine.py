@@ -47,7 +47,7 @@ def get_engine(database: str = "default") -> AsyncEngine:
         raise LookupError(f"there is no tenant database {database!r}")
     engines = _engines.setdefault(asyncio.get_running_loop(), {})
     if database not in engines:
-        engines[database] = create_runtime_engine(_configured())
+        engines[database] = create_runtime_engine(get_settings())
     return engines[database]
 
 
@@ -80,7 +80,7 @@ def create_owner_engine(kept_connections: int = 0) -> AsyncEngine:
     It prepares no statement by name, so that it may lead through a transaction pooler.
     kept_connections: how many stay open when nobody uses them; however many may be in use.
     """
-    settings = _configured()
+    settings = get_settings()
     pool: dict[str, Any] = {"poolclass": NullPool}
     if kept_connections:
         pool = {
@@ -114,7 +114,7 @@ def create_engine(
                 "idle_in_transaction_session_timeout": "60000",
             },
         }
-    connect_timeout_seconds = _configured().connect_timeout_seconds
+    connect_timeout_seconds = get_settings().connect_timeout_seconds
     cache: dict[str, Any] = {} if named_statements else {"statement_cache_size": 0}
 
     async def connect(**_unused: Any) -> asyncpg.Connection:
@@ -146,6 +146,16 @@ def create_engine(
     return engine
 
 
+def get_longest_transaction_seconds() -> float:
+    """After how long a write is visible, or never will be, counted from its first clock reading.
+
+    A unit of work commits within its time or not at all, and a COMMIT is given up after that of a
+    statement.
+    """
+    settings = get_settings()
+    return settings.transaction_timeout_seconds + settings.statement_timeout_seconds + 1
+
+
 def get_server_version(connection: AsyncConnection) -> int:
     """The major version of the server."""
     version = connection.dialect.server_version_info
@@ -153,7 +163,8 @@ def get_server_version(connection: AsyncConnection) -> int:
     return int(version[0])
 
 
-def _configured() -> EngineSettings:
+def get_settings() -> EngineSettings:
+    """The settings that engines are made from."""
     if _settings is None:
         raise RuntimeError("tenants.db is not configured; Django's setup() does it")
     return _settings

@@ -9,6 +9,7 @@ Whoever wants them gets them, in this same transaction, from `core`.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, exc
@@ -31,6 +32,7 @@ class ScopedTransaction:
         self._adapter: Any = pooled.dbapi_connection
         self._driver: Any = pooled.driver_connection
         self._scope = {"tenant": tenant, "read_only": read_only}
+        self._opened_at = monotonic()
 
     @classmethod
     async def open(
@@ -67,6 +69,10 @@ class ScopedTransaction:
     def core(self) -> Connection:
         """SQLAlchemy's connection, in the same transaction."""
         return Connection(self._engine, self._pooled).execution_options(**self._scope)
+
+    @property
+    def age_seconds(self) -> float:
+        return monotonic() - self._opened_at
 
     async def commit(self) -> None:
         with self._database_errors("COMMIT"):

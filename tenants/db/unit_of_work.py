@@ -5,7 +5,7 @@ when the block ends and rolls back when it is left by an exception or a cancella
 database reports is translated here, once, into the errors of `tenants.errors`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,12 +16,15 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from tenants import errors
-from tenants.db.engine import PoolState, get_engine
+from tenants.db.engine import PoolState, get_engine, get_settings
 from tenants.db.statement import CompiledStatement
 from tenants.db.transaction import ScopedTransaction
 from tenants.tenant import TenantRef
 
 SessionT = TypeVar("SessionT", bound="ReadSession")
+
+# Called with the tenant after each write that was committed. They must not raise.
+write_listeners: list[Callable[[TenantRef], None]] = []
 
 # How many units of work wait for a connection now, by database.
 _waiting: dict[str, int] = {}
@@ -90,10 +93,18 @@ async def _unit_of_work(
         session.tenant = tenant
         try:
             yield session
+            if (
+                not read_only
+                and transaction.age_seconds > get_settings().transaction_timeout_seconds
+            ):
+                raise errors.StatementTimeout("The transaction took too long. Try again.")
             committing = True
             if session.in_transaction():
                 await session.commit()
             await transaction.commit()
+            if not read_only:
+                for listener in write_listeners:
+                    listener(tenant)
         except TimeoutError:
             transaction.discard()
             raise

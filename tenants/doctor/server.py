@@ -11,8 +11,9 @@ from tenants.settings import EngineSettings
 
 # A new grant makes each backend recompute its memberships, which older servers do slowly.
 ADVISED_VERSION, MANY_TENANTS = 17, 1000
-# Connections of the registry login that a worker keeps; room for administration and for commands.
-REGISTRY_CONNECTIONS, ROOM = 3, 10
+# Connections that a worker keeps beside its pool, three of the registry login and one for notices;
+# room for administration and for commands.
+OTHER_CONNECTIONS, ROOM = 4, 10
 # So many of the largest tenants can be dropped at the same time before the room gets short.
 DROPS_AT_ONCE = 10
 
@@ -132,10 +133,10 @@ def check_locks(server: Server) -> Finding:
 def check_connections(server: Server, pool_size: int, workers: int) -> Finding:
     name = "max_connections"
     usable = server.max_connections - server.reserved
-    needed = workers * (pool_size + REGISTRY_CONNECTIONS)
+    needed = workers * (pool_size + OTHER_CONNECTIONS)
     found = (
         f"Of {usable}, {count(workers, 'worker')} with {pool_size} in the pool and "
-        f"{REGISTRY_CONNECTIONS} of the registry take {needed}"
+        f"{OTHER_CONNECTIONS} beside it take {needed}"
     )
     mend = (
         f"Set max_connections to {needed + ROOM + server.reserved} or more and restart the server, "

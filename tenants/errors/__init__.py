@@ -70,6 +70,7 @@ from tenants.errors.requests import (
     TenantMissing,
     TenantSuspended,
     TooManyRequests,
+    TooManyStreams,
     Unauthenticated,
     UnsupportedMediaType,
 )
@@ -131,6 +132,7 @@ __all__ = [
     "TenantSuspended",
     "TenantUnavailable",
     "TooManyRequests",
+    "TooManyStreams",
     "TransactionConflict",
     "Unauthenticated",
     "UnknownRevision",

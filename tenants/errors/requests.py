@@ -115,3 +115,14 @@ class TooManyRequests(ApplicationError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} requests of this tenant are being answered. Try again.")
+
+
+class TooManyStreams(ApplicationError):
+    """limit: how many event streams of the tenant may be open at once."""
+
+    status = 429
+    code = "too_many_streams"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} event streams of this tenant are open. Close some, or wait.")

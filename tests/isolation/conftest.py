@@ -37,16 +37,20 @@ class Seeded:
                 self.values[module.name] = await SEEDS[module.name](self.client, self.word)
 
     def values_for(self, route: Route) -> dict[str, str]:
-        """What to fill the path of a route with. Fails the test where there is nothing."""
+        """What to fill the path of a route with, and what its URL must have.
+
+        Fails the test where there is nothing.
+        """
         known = self.values.get(route.module, {})
-        missing = [name for name in route.parameters if name not in known]
+        wanted = (*route.parameters, *route.query)
+        missing = [name for name in wanted if name not in known]
         if missing:
             pytest.fail(
-                f"{route}: the path parameter {missing[0]!r} of module {route.module!r} has no "
+                f"{route}: the parameter {missing[0]!r} of module {route.module!r} has no "
                 "seed. Have its function in tests/isolation/seeds.py make such an object and "
                 "return its id."
             )
-        return {name: known[name] for name in route.parameters}
+        return {name: known[name] for name in wanted}
 
     async def snapshot(self) -> dict[str, list[str]]:
         """Every row of every table in the tenant's schema, as text."""

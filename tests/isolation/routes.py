@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from tenants.modules import get_modules, list_operations
 
@@ -15,7 +15,10 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. bodies: what may be sent to it, the likeliest first; empty if nothing is."""
+    """One operation. bodies: what may be sent to it, the likeliest first; empty if nothing is.
+
+    query: parameters of the URL that it can't do without. is_stream: it answers with events.
+    """
 
     method: str
     template: str
@@ -23,6 +26,8 @@ class Route:
     parameters: tuple[str, ...]
     has_cursor: bool
     bodies: tuple[Any, ...]
+    query: tuple[str, ...] = ()
+    is_stream: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.template}"
@@ -32,7 +37,9 @@ class Route:
         return self.method == "GET"
 
     def path(self, values: Mapping[str, str]) -> str:
-        return self.template.format(**{name: quote(value) for name, value in values.items()})
+        path = self.template.format(**{name: quote(value) for name, value in values.items()})
+        query = urlencode({name: values[name] for name in self.query if name in values})
+        return f"{path}?{query}" if query else path
 
 
 def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Route]:
@@ -52,6 +59,12 @@ def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Rout
                 parameter["name"] == "after" for parameter in operation.get("parameters", ())
             ),
             bodies=tuple(_bodies(operation, document)),
+            query=tuple(
+                parameter["name"]
+                for parameter in operation.get("parameters", ())
+                if parameter.get("in") == "query" and parameter.get("required")
+            ),
+            is_stream="text/event-stream" in str(operation.get("responses", {})),
         )
         for template, operations in document["paths"].items()
         for method, operation in operations.items()

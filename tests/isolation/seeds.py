@@ -2,7 +2,7 @@
 
 A seed gets a client of a tenant, whose paths begin after `/api/v1`, and a word to put wherever
 text can stand. It makes at least two of everything that is listed, and returns a value for each
-path parameter of its module's routes.
+path parameter of its module's routes, and for each that their URLs must have.
 """
 
 import secrets
@@ -39,6 +39,8 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         # Another wire's name for the same.
         "item_id": made["messages"][0]["id"],
         "call_id": calls[0],
+        "draft_id": "draft",
+        "user_id": word,
     }
 
 
@@ -47,4 +49,6 @@ async def seed_sample(client: ApiClient, word: str) -> dict[str, str]:
     return {"note_id": note["id"]}
 
 
+# Parameters whose values callers make up: they name no object of anybody's.
+MADE_UP = {"draft_id", "user_id"}
 SEEDS: dict[str, Seed] = {"conversations": seed_conversations, "sample": seed_sample}

@@ -14,6 +14,7 @@ from tenants.ids import new_id
 from tenants.modules import get_modules
 from tenants.testing import API, TESTER
 from tests.isolation.routes import Route, list_mounted, read_routes, shape_of
+from tests.isolation.seeds import MADE_UP
 
 SHOWN_ID = re.compile(r"([a-z]+)_[0-9a-f]{32}")
 
@@ -61,8 +62,9 @@ async def send_fitting(client, route, values):
 
 def foreign_mixtures(ours, theirs):
     """Ways to fill a path with at least one value of the other tenant, and which those are."""
-    for size in range(1, len(theirs) + 1):
-        for names in itertools.combinations(theirs, size):
+    of_objects = [name for name in theirs if name not in MADE_UP]
+    for size in range(1, len(of_objects) + 1):
+        for names in itertools.combinations(of_objects, size):
             yield names, {**ours, **{name: theirs[name] for name in names}}
 
 
@@ -169,7 +171,7 @@ async def test_whatever_a_tenant_does_to_its_own_objects_changes_nothing_of_anot
 
 
 async def test_another_tenants_cursor_is_refused(routes, alice, bob):
-    lists = [route for route in routes if route.has_cursor]
+    lists = [route for route in routes if route.has_cursor and not route.is_stream]
     assert lists
     for route in lists:
         theirs, ours = alice.values_for(route), bob.values_for(route)
@@ -194,7 +196,8 @@ async def test_lists_show_nothing_of_another_tenant(routes, alice, bob):
         if route.reads:
             response = await send(bob.client, route, bob.values_for(route))
             assert response.status_code == 200
-            assert bob.word in response.text, route
+            # A stream that begins now has nothing to tell yet.
+            assert bob.word in response.text or route.is_stream, route
             assert not any(secret in response.text for secret in alice.secrets)
 
 
@@ -209,7 +212,7 @@ async def test_ids_of_every_bad_shape_are_not_found(routes, bob):
     bad = ["0", "conv_", "' OR 1=1 --", "%", "é", "conv_" + "G" * 32, "x" * 500, "null"]
     for route in routes:
         ours = bob.values_for(route)
-        for name in route.parameters:
+        for name in set(route.parameters) - MADE_UP:
             _, body = await send_fitting(
                 bob.client, route, {**ours, name: unknown_like(ours[name])}
             )

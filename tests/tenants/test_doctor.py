@@ -352,9 +352,9 @@ class TestServer:
         ("workers", "pool_size", "status", "enough"),
         [
             (1, 10, "ok", None),
-            (6, 11, "ok", None),
-            (7, 10, "warning", 104),
-            (7, 11, "problem", 111),
+            (6, 10, "ok", None),
+            (7, 9, "warning", 104),
+            (7, 10, "problem", 111),
         ],
     )
     def test_connections(self, workers, pool_size, status, enough):

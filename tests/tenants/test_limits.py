@@ -29,7 +29,10 @@ def test_a_wrong_limit_is_named_with_those_there_are(values):
 
     (field, _), *others = refusal.value.errors
     assert (field, others) == (f"limits.{next(iter(values))}", [])
-    assert "concurrent_requests, api_keys, members, domains" in refusal.value.detail
+    assert (
+        "concurrent_requests, concurrent_streams, api_keys, members, domains"
+        in refusal.value.detail
+    )
 
 
 def test_a_tenants_own_limits_go_before_its_plans():
