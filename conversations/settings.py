@@ -28,6 +28,12 @@ class ConversationsSettings(BaseSettings):
     max_metadata_bytes: int = Field(
         default=16_384, ge=2, description="Size of a conversation's metadata as JSON."
     )
+    idempotency_hours: int = Field(
+        default=24,
+        ge=1,
+        description="How long the answer to a request with an `Idempotency-Key` is kept, to be "
+        "given again.",
+    )
 
 
 @cache

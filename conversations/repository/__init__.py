@@ -4,6 +4,13 @@ Each function is one statement, one round trip. Rows leave in the shape in which
 them.
 """
 
+from conversations.repository.answered_requests import (
+    FoundAnswer,
+    delete_answers_before,
+    delete_answers_of,
+    find_answer,
+    keep_answer,
+)
 from conversations.repository.conversations import (
     count_usage,
     find_conversation,
@@ -15,12 +22,17 @@ from conversations.repository.messages import append_messages, find_message, lis
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 
 __all__ = [
+    "FoundAnswer",
     "append_messages",
     "count_usage",
+    "delete_answers_before",
+    "delete_answers_of",
+    "find_answer",
     "find_conversation",
     "find_message",
     "find_tool_call",
     "insert_conversation",
+    "keep_answer",
     "list_conversations",
     "list_messages",
     "list_tool_calls",

@@ -4,6 +4,15 @@ Every function takes the session of the caller's transaction first. Ids come as 
 them; one that can't be an id is simply not found.
 """
 
+from conversations.service.answered_requests import (
+    Answer,
+    RepeatableRequest,
+    conversation_of,
+    find_answer,
+    forget_answered_requests,
+    forget_answers_of,
+    keep_answer,
+)
 from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
@@ -23,13 +32,20 @@ from conversations.service.tool_calls import list_tool_calls, report_result
 
 __all__ = [
     "PREVIEW_CHARACTERS",
+    "Answer",
+    "RepeatableRequest",
     "append_messages",
     "archive_conversation",
     "change_conversation",
+    "conversation_of",
     "count_usage",
     "delete_conversation",
+    "find_answer",
+    "forget_answered_requests",
+    "forget_answers_of",
     "get_conversation",
     "get_message",
+    "keep_answer",
     "list_conversations",
     "list_messages",
     "list_tool_calls",

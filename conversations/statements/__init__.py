@@ -4,9 +4,14 @@ Statements take their rows as JSON, so that a batch of one and a batch of a hund
 the same statement to the server, and stay prepared there.
 """
 
+from conversations.statements.answered_requests import (
+    find_answer_statement,
+    keep_answer_statement,
+)
 from conversations.statements.append import append_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
+    ANSWERED_REQUESTS,
     CALL_COLUMNS,
     CALLS,
     CONVERSATION_COLUMNS,
@@ -17,6 +22,7 @@ from conversations.statements.tables import (
 )
 
 __all__ = [
+    "ANSWERED_REQUESTS",
     "CALLS",
     "CALL_COLUMNS",
     "CONVERSATIONS",
@@ -25,7 +31,9 @@ __all__ = [
     "IS_OPEN",
     "MESSAGES",
     "append_statement",
+    "find_answer_statement",
     "in_conversation",
+    "keep_answer_statement",
     "message_statement",
     "page_statement",
 ]
