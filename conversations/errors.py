@@ -1,6 +1,10 @@
 """The outcomes of this module that aren't success."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from tenants.errors import Conflict, InvalidInput, NotFound
+from tenants.errors import IdempotencyKeyReused as IdempotencyKeyReused
 
 
 class ConversationNotFound(NotFound):
@@ -48,3 +52,11 @@ class ToolCallCompleted(Conflict):
 class UnknownToolCall(InvalidInput):
     code = "unknown_tool_call"
     message = "A message of role `tool` names a `call_id` that the conversation does not have."
+
+
+class IdempotencyKeyInUse(Conflict):
+    """The first request under this key has not ended."""
+
+    code = "idempotency_key_in_use"
+    message = "A request with this Idempotency-Key is under way. Repeat it to learn its outcome."
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}

@@ -41,6 +41,11 @@ class ConversationsSettings(BaseSettings):
         le=3600,
         description="How long a retry of the OpenAI SDK is answered with what the earlier attempt "
         "wrote; 0 turns it off.",
+    idempotency_hours: int = Field(
+        default=24,
+        ge=1,
+        description="How long the answer to a request with an `Idempotency-Key` is kept, to be "
+        "given again.",
     )
 
 

@@ -151,6 +151,8 @@ def repeat_once(
             return await endpoint(request, *args, **values)
         except (errors.TransactionConflict, errors.ConnectionLost) as error:
             log.warning("request.repeated", code=error.code, reason=repr(error.__cause__))
+            # What was cut off may take a moment to give back what it held.
+            request.is_run_again = True  # type: ignore[attr-defined]
             return await endpoint(request, *args, **values)
 
     return run

@@ -4,7 +4,13 @@ A message stands at its `seq`, contiguous from 1 in its conversation; a tool cal
 `seq` and its own `index` in the message. Order never comes from timestamps, which tie.
 """
 
-from conversations.models.around import AnsweredRequest, Attachment, Erasure, Feedback, Summary
+from conversations.models.around import (
+    AnsweredRequest,
+    Attachment,
+    Erasure,
+    Feedback,
+    Summary,
+)
 from conversations.models.base import (
     CALL_STATUSES,
     CONVERSATION_STATUSES,
@@ -15,7 +21,12 @@ from conversations.models.base import (
     Base,
 )
 from conversations.models.languages import LANGUAGES
-from conversations.models.log import SEARCHED_CHARACTERS, Conversation, Message, ToolCall
+from conversations.models.log import (
+    SEARCHED_CHARACTERS,
+    Conversation,
+    Message,
+    ToolCall,
+)
 
 __all__ = [
     "CALL_STATUSES",

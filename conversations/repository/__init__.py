@@ -4,6 +4,13 @@ Each function is one statement, one round trip. Rows leave in the shape in which
 them.
 """
 
+from conversations.repository.answered_requests import (
+    FoundAnswer,
+    delete_answers_before,
+    delete_answers_of,
+    find_answer,
+    keep_answer,
+)
 from conversations.repository.conversations import (
     count_usage,
     find_conversation,
@@ -45,8 +52,12 @@ from conversations.repository.writes import (
 
 __all__ = [
     "ActiveConversation",
+    "FoundAnswer",
     "append_messages",
     "count_usage",
+    "delete_answers_before",
+    "delete_answers_of",
+    "find_answer",
     "find_append",
     "find_conversation",
     "find_held",
@@ -58,6 +69,7 @@ __all__ = [
     "hide_content",
     "hide_message",
     "insert_conversation",
+    "keep_answer",
     "list_active",
     "list_conversations",
     "list_item_rows",

@@ -5,6 +5,7 @@ from ninja import Query
 
 from conversations import schemas, service
 from conversations.router.base import router
+from conversations.router.retries import answer_once
 from tenants.auth import TenantRequest
 from tenants.db.pagination import Page
 from tenants.db.unit_of_work import read_session, write_session
@@ -14,9 +15,9 @@ from tenants.responses import json_response
 @router.post("/conversations", response={201: schemas.ConversationWithMessages})
 async def start_conversation(request: TenantRequest, new: schemas.NewConversation) -> HttpResponse:
     """Start a conversation, optionally with its first messages."""
-    async with write_session(request.auth.tenant) as session:
-        conversation = await service.start_conversation(session, new)
-    return json_response(conversation, 201)
+    return await answer_once(
+        request, lambda session: service.start_conversation(session, new), status=201
+    )
 
 
 @router.get("/conversations", response=Page[schemas.Conversation])
@@ -54,9 +55,9 @@ async def change_conversation(
 @router.post("/conversations/{conversation_id}/archive", response=schemas.Conversation)
 async def archive_conversation(request: TenantRequest, conversation_id: str) -> HttpResponse:
     """Close a conversation to appends. Patch the status to `active` to open it again."""
-    async with write_session(request.auth.tenant) as session:
-        conversation = await service.archive_conversation(session, conversation_id)
-    return json_response(conversation)
+    return await answer_once(
+        request, lambda session: service.archive_conversation(session, conversation_id)
+    )
 
 
 @router.delete("/conversations/{conversation_id}", response={204: None})

@@ -8,9 +8,10 @@ from pydantic import Discriminator, Tag
 
 from conversations import schemas, service
 from conversations.router.base import router
+from conversations.router.retries import answer_once
 from tenants.auth import TenantRequest
 from tenants.db.pagination import Page
-from tenants.db.unit_of_work import read_session, write_session
+from tenants.db.unit_of_work import WriteSession, read_session
 from tenants.responses import json_response
 
 
@@ -37,10 +38,12 @@ async def append_messages(
     One is answered with itself, a batch with `{"data": [...]}`.
     """
     batch = new.messages if isinstance(new, schemas.NewMessages) else [new]
-    async with write_session(request.auth.tenant) as session:
+
+    async def append(session: WriteSession) -> schemas.Message | schemas.Messages:
         messages = await service.append_messages(session, conversation_id, batch)
-    answer = {"data": messages} if isinstance(new, schemas.NewMessages) else messages[0]
-    return json_response(answer, 201)
+        return {"data": messages} if isinstance(new, schemas.NewMessages) else messages[0]
+
+    return await answer_once(request, append, status=201)
 
 
 @router.get("/conversations/{conversation_id}/messages", response=Page[schemas.Message])

@@ -5,9 +5,10 @@ from ninja import Query
 
 from conversations import schemas, service
 from conversations.router.base import router
+from conversations.router.retries import answer_once
 from tenants.auth import TenantRequest
 from tenants.db.pagination import Page
-from tenants.db.unit_of_work import read_session, write_session
+from tenants.db.unit_of_work import read_session
 from tenants.responses import json_response
 
 
@@ -33,6 +34,6 @@ async def report_result(
     call_id is the model provider's id. Repeating the same report is safe: it changes nothing and
     gets the same answer.
     """
-    async with write_session(request.auth.tenant) as session:
-        call = await service.report_result(session, conversation_id, call_id, result)
-    return json_response(call)
+    return await answer_once(
+        request, lambda session: service.report_result(session, conversation_id, call_id, result)
+    )

@@ -27,7 +27,11 @@ from conversations.schemas.conversations import (
     ConversationWithMessages,
     NewConversation,
 )
-from conversations.schemas.feed import Draft, FeedQuery, UserFeedQuery
+from conversations.schemas.feed import (
+    Draft,
+    FeedQuery,
+    UserFeedQuery,
+)
 from conversations.schemas.messages import (
     Batch,
     Message,

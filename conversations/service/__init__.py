@@ -4,6 +4,15 @@ Every function takes the session of the caller's transaction first. Ids come as 
 them; one that can't be an id is simply not found.
 """
 
+from conversations.service.answered_requests import (
+    Answer,
+    RepeatableRequest,
+    conversation_of,
+    find_answer,
+    forget_answered_requests,
+    forget_answers_of,
+    keep_answer,
+)
 from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
@@ -13,27 +22,44 @@ from conversations.service.conversations import (
     list_conversations,
     start_conversation,
 )
-from conversations.service.feed import follow_conversation, open_feed, relay_draft
+from conversations.service.feed import (
+    follow_conversation,
+    open_feed,
+    relay_draft,
+)
 from conversations.service.messages import (
     PREVIEW_CHARACTERS,
     append_messages,
     get_message,
     list_messages,
 )
-from conversations.service.tool_calls import list_tool_calls, report_result
-from conversations.service.user_feed import follow_user, open_user_feed
+from conversations.service.tool_calls import (
+    list_tool_calls,
+    report_result,
+)
+from conversations.service.user_feed import (
+    follow_user,
+    open_user_feed,
+)
 
 __all__ = [
     "PREVIEW_CHARACTERS",
+    "Answer",
+    "RepeatableRequest",
     "append_messages",
     "archive_conversation",
     "change_conversation",
+    "conversation_of",
     "count_usage",
     "delete_conversation",
+    "find_answer",
     "follow_conversation",
     "follow_user",
+    "forget_answered_requests",
+    "forget_answers_of",
     "get_conversation",
     "get_message",
+    "keep_answer",
     "list_conversations",
     "list_messages",
     "list_tool_calls",

@@ -4,6 +4,10 @@ Statements take their rows as JSON, so that a batch of one and a batch of a hund
 the same statement to the server, and stay prepared there.
 """
 
+from conversations.statements.answered_requests import (
+    find_answer_statement,
+    keep_answer_statement,
+)
 from conversations.statements.append import (
     append_statement,
     lock_statement,
@@ -19,6 +23,7 @@ from conversations.statements.pages import (
     page_statement,
 )
 from conversations.statements.tables import (
+    ANSWERED_REQUESTS,
     CALL_COLUMNS,
     CALL_IS_KEPT,
     CALLS,
@@ -31,6 +36,7 @@ from conversations.statements.tables import (
 )
 
 __all__ = [
+    "ANSWERED_REQUESTS",
     "CALLS",
     "CALL_COLUMNS",
     "CALL_IS_KEPT",
@@ -43,8 +49,10 @@ __all__ = [
     "active_statement",
     "activity_statement",
     "append_statement",
+    "find_answer_statement",
     "heads_statement",
     "in_conversation",
+    "keep_answer_statement",
     "lock_statement",
     "message_statement",
     "page_statement",

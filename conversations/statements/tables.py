@@ -2,11 +2,18 @@
 
 from sqlalchemy import Table, literal_column
 
-from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, ToolCall
+from conversations.models import (
+    OPEN_CALL_STATUSES,
+    AnsweredRequest,
+    Conversation,
+    Message,
+    ToolCall,
+)
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
 CALLS: Table = ToolCall.metadata.tables["tool_calls"]
+ANSWERED_REQUESTS: Table = AnsweredRequest.metadata.tables["answered_requests"]
 CONVERSATION_COLUMNS = [
     CONVERSATIONS.c[name]
     for name in (

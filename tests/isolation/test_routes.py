@@ -12,6 +12,7 @@ import pytest
 from tenants import lifecycle
 from tenants.ids import new_id
 from tenants.modules import get_modules
+from tenants.settings import EngineSettings
 from tenants.testing import API, TESTER
 from tests.isolation.routes import Route, list_mounted, read_routes, shape_of
 from tests.isolation.seeds import MADE_UP
@@ -139,6 +140,29 @@ async def test_every_route_is_not_there_for_a_tenant_without_its_module(
         values = dict.fromkeys(route.parameters, "x")
         response = await send(client, route, values, headers=tenant.headers)
         assert (response.status_code, code_of(response)) == (404, "module_not_enabled"), route
+
+
+async def test_every_post_of_our_modules_may_be_repeated(routes, carol):
+    """The endpoint does its work through the module's `answer_once`, or this fails."""
+    ours = EngineSettings.model_fields["modules"].default
+    posts = [route for route in routes if route.method == "POST" and route.module in ours]
+    assert posts
+    wrong = []
+    for route in posts:
+        await carol.sow()
+        values = carol.values_for(route)
+        carol.client.headers["Idempotency-Key"] = secrets.token_hex(8)
+        first, body = await send_fitting(carol.client, route, values)
+        repeat = await send(carol.client, route, values, body)
+        del carol.client.headers["Idempotency-Key"]
+        assert first.is_success, (str(route), first.text)
+        if (repeat.status_code, repeat.content, repeat.headers.get("idempotent-replayed")) != (
+            first.status_code,
+            first.content,
+            "true",
+        ):
+            wrong.append(str(route))
+    assert wrong == []
 
 
 async def test_another_tenants_object_is_answered_like_an_unknown_one(routes, alice, bob):

@@ -174,10 +174,11 @@ async def make_path(api: httpx.AsyncClient, template: str) -> str:
     )
 
 
-async def count(api, proxy, method, template) -> int:
-    path, (_, body) = await make_path(api, template), BUDGETS[method, template]
+async def count(api, proxy, method, template, path=None, **headers) -> int:
+    """How many it takes, on the path if one is given and else on new objects."""
+    path, (_, body) = path or await make_path(api, template), BUDGETS[method, template]
     proxy.round_trips = 0
-    answer = await api.request(method, path, json=body)
+    answer = await api.request(method, path, json=body, headers=headers)
     assert answer.is_success, answer.text
     return proxy.round_trips
 
@@ -212,6 +213,17 @@ async def test_the_openai_wire_costs_its_budget(
         assert answer.is_success, answer.text
 
     assert tenants_proxy.round_trips == budget
+
+
+@pytest.mark.parametrize("template", [path for method, path in BUDGETS if method == "POST"])
+async def test_an_idempotency_key_costs_two_more_and_a_repeat_three(api, tenants_proxy, template):
+    for word in ("prepares", "counts"):
+        path, key = await make_path(api, template), {"Idempotency-Key": word}
+        first = await count(api, tenants_proxy, "POST", template, path, **key)
+        repeat = await count(api, tenants_proxy, "POST", template, path, **key)
+
+    assert first == BUDGETS["POST", template][0] + 2
+    assert repeat == 3
 
 
 def test_reads_cost_three_and_appends_four_at_the_most():

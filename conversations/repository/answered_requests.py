@@ -1,0 +1,83 @@
+"""Answers to requests that may be repeated."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, select
+
+from conversations.statements import (
+    ANSWERED_REQUESTS,
+    find_answer_statement,
+    keep_answer_statement,
+)
+from tenants.db.unit_of_work import WriteSession
+
+
+class FoundAnswer(NamedTuple):
+    """fingerprint: of the request that was answered. status, body: what it was answered."""
+
+    fingerprint: bytes
+    status: int
+    body: bytes
+
+
+async def find_answer(
+    session: WriteSession, digest: bytes, oldest: datetime
+) -> tuple[bool, FoundAnswer | None]:
+    """Whether no other transaction holds this digest, and the answer that is kept under it.
+
+    Until its end this transaction then holds it. An answer from before `oldest` is none.
+    """
+    lock = int.from_bytes(digest[:8], signed=True)
+    (row,) = await session.fetch(find_answer_statement(), lock=lock, digest=digest, oldest=oldest)
+    if row["status"] is None:
+        return row["is_free"], None
+    return row["is_free"], FoundAnswer(row["fingerprint"], row["status"], row["body"])
+
+
+async def keep_answer(
+    session: WriteSession,
+    digest: bytes,
+    answer: FoundAnswer,
+    conversation_id: UUID | None,
+    *,
+    now: datetime,
+    oldest: datetime,
+) -> bool:
+    """Whether the answer is kept: not if there is another, one from before `oldest` excepted."""
+    rows = await session.fetch(
+        keep_answer_statement(),
+        new_digest=digest,
+        new_fingerprint=answer.fingerprint,
+        new_status=answer.status,
+        new_body=answer.body,
+        of_conversation=conversation_id,
+        now=now,
+        oldest=oldest,
+    )
+    return bool(rows)
+
+
+async def delete_answers_before(session: WriteSession, oldest: datetime, limit: int) -> int:
+    """Delete up to `limit` answers, the oldest first, passing by those that others hold."""
+    c = ANSWERED_REQUESTS.c
+    old = (
+        select(c.digest)
+        .where(c.created_at < oldest)
+        .order_by(c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return await _delete(session, c.digest.in_(old))
+
+
+async def delete_answers_of(session: WriteSession, conversation_ids: Collection[UUID]) -> int:
+    """Delete what was answered about these conversations."""
+    return await _delete(session, ANSWERED_REQUESTS.c.conversation_id.in_(conversation_ids))
+
+
+async def _delete(session: WriteSession, condition: Any) -> int:
+    result = await session.execute(delete(ANSWERED_REQUESTS).where(condition))
+    return cast("CursorResult[Any]", result).rowcount
