@@ -38,3 +38,13 @@ class ToolCallCompleted(Conflict):
 class UnknownToolCall(InvalidInput):
     code = "unknown_tool_call"
     message = "A message of role `tool` names a `call_id` that the conversation does not have."
+
+
+class ReportTooLarge(InvalidInput):
+    code = "report_too_large"
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"The report would have more than {rows} rows. Ask for fewer days, group by less, or "
+            "name a user, an agent or a model."
+        )

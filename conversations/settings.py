@@ -28,6 +28,12 @@ class ConversationsSettings(BaseSettings):
     max_metadata_bytes: int = Field(
         default=16_384, ge=2, description="Size of a conversation's metadata as JSON."
     )
+    max_usage_days: int = Field(
+        default=366, ge=1, le=3660, description="Days that one usage report may span."
+    )
+    max_usage_rows: int = Field(
+        default=10_000, ge=1, description="Rows that one usage report may have."
+    )
 
 
 @cache

@@ -13,6 +13,7 @@ from conversations.repository.conversations import (
 )
 from conversations.repository.messages import append_messages, find_message, list_messages
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
+from conversations.repository.usage import sum_usage
 
 __all__ = [
     "append_messages",
@@ -24,5 +25,6 @@ __all__ = [
     "list_conversations",
     "list_messages",
     "list_tool_calls",
+    "sum_usage",
     "update_conversation",
 ]

@@ -43,6 +43,7 @@ from conversations.schemas.tool_calls import (
     ToolCall,
     ToolCallQuery,
 )
+from conversations.schemas.usage_report import UsageQuery, UsageReport, UsageRow, UsageSums
 
 __all__ = [
     "CALL_PREFIX",
@@ -76,4 +77,8 @@ __all__ = [
     "Title",
     "ToolCall",
     "ToolCallQuery",
+    "UsageQuery",
+    "UsageReport",
+    "UsageRow",
+    "UsageSums",
 ]

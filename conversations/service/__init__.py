@@ -20,6 +20,7 @@ from conversations.service.messages import (
     list_messages,
 )
 from conversations.service.tool_calls import list_tool_calls, report_result
+from conversations.service.usage import report_usage
 
 __all__ = [
     "PREVIEW_CHARACTERS",
@@ -34,5 +35,6 @@ __all__ = [
     "list_messages",
     "list_tool_calls",
     "report_result",
+    "report_usage",
     "start_conversation",
 ]

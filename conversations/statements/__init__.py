@@ -15,6 +15,7 @@ from conversations.statements.tables import (
     IS_OPEN,
     MESSAGES,
 )
+from conversations.statements.usage import TOKEN_COLUMNS, usage_statement
 
 __all__ = [
     "CALLS",
@@ -24,8 +25,10 @@ __all__ = [
     "IS_KEPT",
     "IS_OPEN",
     "MESSAGES",
+    "TOKEN_COLUMNS",
     "append_statement",
     "in_conversation",
     "message_statement",
     "page_statement",
+    "usage_statement",
 ]

@@ -39,6 +39,7 @@ BUDGETS = {
     ("GET", f"{ONE}/tool-calls"): (READ, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
+    ("GET", "/usage"): (READ, None),
 }
 
 
