@@ -10,6 +10,13 @@ class ConversationNotFound(NotFound):
     message = "There is no such conversation."
 
 
+class UserNotFound(NotFound):
+    """Of users it is only known what they have."""
+
+    code = "user_not_found"
+    message = "There is no such user, or nothing of theirs."
+
+
 class MessageNotFound(NotFound):
     code = "message_not_found"
     message = "There is no such message in this conversation."

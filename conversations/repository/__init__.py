@@ -11,11 +11,25 @@ from conversations.repository.conversations import (
     list_conversations,
     update_conversation,
 )
+from conversations.repository.export import (
+    FIRST_KEY,
+    Key,
+    Row,
+    list_heads,
+    read_attachments,
+    read_feedback,
+    read_loose_attachments,
+    read_messages,
+    read_summaries,
+)
 from conversations.repository.messages import append_messages, find_message, list_messages
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 from conversations.repository.usage import sum_usage
 
 __all__ = [
+    "FIRST_KEY",
+    "Key",
+    "Row",
     "append_messages",
     "count_usage",
     "find_conversation",
@@ -23,8 +37,14 @@ __all__ = [
     "find_tool_call",
     "insert_conversation",
     "list_conversations",
+    "list_heads",
     "list_messages",
     "list_tool_calls",
+    "read_attachments",
+    "read_feedback",
+    "read_loose_attachments",
+    "read_messages",
+    "read_summaries",
     "sum_usage",
     "update_conversation",
 ]

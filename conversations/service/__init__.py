@@ -13,6 +13,18 @@ from conversations.service.conversations import (
     list_conversations,
     start_conversation,
 )
+from conversations.service.export import (
+    Export,
+    export_all,
+    export_conversation,
+    export_user,
+)
+from conversations.service.export import (
+    Page as ExportPage,
+)
+from conversations.service.export import (
+    read_page as read_export,
+)
 from conversations.service.messages import (
     PREVIEW_CHARACTERS,
     append_messages,
@@ -24,16 +36,22 @@ from conversations.service.usage import report_usage
 
 __all__ = [
     "PREVIEW_CHARACTERS",
+    "Export",
+    "ExportPage",
     "append_messages",
     "archive_conversation",
     "change_conversation",
     "count_usage",
     "delete_conversation",
+    "export_all",
+    "export_conversation",
+    "export_user",
     "get_conversation",
     "get_message",
     "list_conversations",
     "list_messages",
     "list_tool_calls",
+    "read_export",
     "report_result",
     "report_usage",
     "start_conversation",

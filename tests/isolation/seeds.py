@@ -37,6 +37,7 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
         "call_id": calls[0],
+        "user_id": word,
     }
 
 
