@@ -22,24 +22,48 @@ from conversations.repository.export import (
     read_messages,
     read_summaries,
 )
+from conversations.repository.imports import (
+    Head,
+    advance_head,
+    answer_calls,
+    find_message_ids,
+    insert_calls,
+    insert_feedback,
+    insert_imported,
+    insert_messages,
+    insert_summaries,
+    link_branches,
+    lock_conversation,
+)
 from conversations.repository.messages import append_messages, find_message, list_messages
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 from conversations.repository.usage import sum_usage
 
 __all__ = [
     "FIRST_KEY",
+    "Head",
     "Key",
     "Row",
+    "advance_head",
+    "answer_calls",
     "append_messages",
     "count_usage",
     "find_conversation",
     "find_message",
+    "find_message_ids",
     "find_tool_call",
+    "insert_calls",
     "insert_conversation",
+    "insert_feedback",
+    "insert_imported",
+    "insert_messages",
+    "insert_summaries",
+    "link_branches",
     "list_conversations",
     "list_heads",
     "list_messages",
     "list_tool_calls",
+    "lock_conversation",
     "read_attachments",
     "read_feedback",
     "read_loose_attachments",

@@ -4,10 +4,22 @@ An export writes them. An import reads them with these models, which don't trust
 it looks like ours.
 """
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import TypedDict
 
 from conversations.schemas.base import CallId, ForeignId, MessageText, Metadata, Title
@@ -21,6 +33,34 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Position = Annotated[int, Field(ge=1, le=2**62)]
 Cost = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=10)]
 Object = dict[str, Any]
+_CALL_ID: TypeAdapter[str] = TypeAdapter(CallId)
+# Far enough from the ends of the calendar that every zone can show it.
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+]
+
+
+def _is_part(part: Object) -> Object:
+    """Parts of types that we don't know are kept as they came; a text has its text."""
+    if not isinstance(part.get("type"), str):
+        raise ValueError("a part has a type")
+    if part["type"] == "text" and not isinstance(part.get("text"), str):
+        raise ValueError("a part of type text has a text")
+    return part
+
+
+def _content_tag(content: object) -> str:
+    """Of which of the two kinds a content is; errors then speak of that one alone."""
+    return "<parts>" if isinstance(content, list) else "<text>"
+
+
+Part = Annotated[Object, AfterValidator(_is_part)]
+Content = Annotated[
+    Annotated[MessageText, Tag("<text>")]
+    | Annotated[list[Part], Field(min_length=1), Tag("<parts>")],
+    Discriminator(_content_tag),
+]
 
 
 class Record(BaseModel):
@@ -33,7 +73,7 @@ class Header(Record):
     type: Literal["header"]
     format: Literal["tenantry"]
     version: Literal[1]
-    exported_at: AwareDatetime
+    exported_at: Moment
 
 
 class ConversationRecord(Record):
@@ -48,12 +88,12 @@ class ConversationRecord(Record):
     parent_id: ForeignId | None = None
     fork_seq: Position | None = None
     read_seq: Annotated[int, Field(ge=0, le=2**62)] = 0
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     legal_hold: bool = False
     last_seq: Annotated[int, Field(ge=0, le=2**62)] = 0
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
-    last_activity_at: AwareDatetime
+    created_at: Moment
+    updated_at: Moment
+    last_activity_at: Moment
 
 
 class UsageRecord(Record):
@@ -64,25 +104,37 @@ class UsageRecord(Record):
 
 
 class CallRecord(Record):
-    """deleted_at: of a call that is hidden, of which there is nothing else but its ids."""
+    """deleted_at: of a call that is hidden, of which there is nothing else but its ids.
+
+    call_id: that of a hidden one may have been changed, so that another could take it.
+    """
 
     id: ForeignId
-    call_id: CallId
+    call_id: Annotated[str, Field(min_length=1, max_length=300)]
     name: Annotated[str, Field(max_length=255)] = ""
     arguments: Object = Field(default={})
     status: CallStatus = "requested"
     error: MessageText | None = None
     attempts: Annotated[int, Field(ge=0, le=2**15 - 1)] = 0
-    deadline: AwareDatetime | None = None
+    deadline: Moment | None = None
     decided_by: Annotated[str, Field(max_length=255)] | None = None
-    decided_at: AwareDatetime | None = None
+    decided_at: Moment | None = None
     reason: MessageText | None = None
     external_id: ForeignId | None = None
     extra: Object | None = None
     output_message_id: str | None = None
-    created_at: AwareDatetime | None = None
-    updated_at: AwareDatetime | None = None
-    deleted_at: AwareDatetime | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    deleted_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _has_a_call_id(self) -> "CallRecord":
+        try:
+            if self.deleted_at is None:
+                _CALL_ID.validate_python(self.call_id)
+        except ValidationError:
+            raise ValueError("call_id is not that of a tool call") from None
+        return self
 
 
 class MessageRecord(Record):
@@ -95,7 +147,7 @@ class MessageRecord(Record):
     role: Role
     kind: Annotated[str, Field(min_length=1, max_length=255)] = "message"
     status: Literal["in_progress", "completed", "incomplete"] = "completed"
-    content: MessageText | Annotated[list[Object], Field(min_length=1)] | None = None
+    content: Content | None = None
     text: MessageText | None = None
     language: Language | None = None
     call_id: CallId | None = None
@@ -106,8 +158,8 @@ class MessageRecord(Record):
     external_id: ForeignId | None = None
     extra: Object | None = None
     tool_calls: list[CallRecord] = Field(default=[], max_length=1000)
-    created_at: AwareDatetime | None = None
-    deleted_at: AwareDatetime | None = None
+    created_at: Moment | None = None
+    deleted_at: Moment | None = None
 
     @model_validator(mode="after")
     def _fits_its_role(self) -> "MessageRecord":
@@ -115,6 +167,10 @@ class MessageRecord(Record):
             raise ValueError("only an assistant's message has tool_calls")
         if self.call_id is not None and self.role != "tool":
             raise ValueError("only a message of role tool has a call_id")
+        # What another wire makes of an output may have no call in the conversation.
+        is_plain = self.kind == "message" and self.deleted_at is None
+        if self.role == "tool" and self.call_id is None and is_plain:
+            raise ValueError("a message of role tool has a call_id")
         return self
 
 
@@ -127,7 +183,7 @@ class SummaryRecord(Record):
     text: MessageText
     model: Annotated[str, Field(max_length=255)] | None = None
     token_count: Count | None = None
-    created_at: AwareDatetime
+    created_at: Moment
 
     @model_validator(mode="after")
     def _is_a_range(self) -> "SummaryRecord":
@@ -147,8 +203,8 @@ class FeedbackRecord(Record):
     author: ForeignId
     rating: Literal["up", "down"] | None = None
     comment: MessageText | None = None
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
+    created_at: Moment
+    updated_at: Moment
 
 
 class AttachmentRecord(Record):
@@ -162,7 +218,7 @@ class AttachmentRecord(Record):
     media_type: str
     size: int
     sha256: str
-    created_at: AwareDatetime
+    created_at: Moment
 
 
 class Counts(TypedDict):

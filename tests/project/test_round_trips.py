@@ -25,6 +25,23 @@ CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"
 MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
 NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
 ONE = "/conversations/{conversation_id}"
+
+
+def make_import():
+    """A body of one conversation that nobody has imported."""
+    source, moment = secrets.token_hex(8), "2026-03-01T12:00:00Z"
+    times = dict.fromkeys(("created_at", "updated_at", "last_activity_at"), moment)
+    message = {
+        "type": "message",
+        "conversation_id": source,
+        "id": "1",
+        "seq": 1,
+        "role": "assistant",
+    }
+    calls = [{**CALL, "id": "1"}]
+    return [{"type": "conversation", "id": source, **times}, {**message, "tool_calls": calls}]
+
+
 # BEGIN with role and path is one, COMMIT is one, each statement is one.
 BUDGETS = {
     # It inserts, appends and reads what it has made.
@@ -42,6 +59,8 @@ BUDGETS = {
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
     ("GET", "/usage"): (READ, None),
     # Heads, messages, calls, summaries, feedback, files: a page of an export has of everything.
+    # A new conversation: it looks for it, makes it, adds messages and calls, and moves the head.
+    ("POST", "/imports"): (7, make_import),
     ("GET", f"{ONE}/export"): (8, None),
     ("GET", "/users/{path:user_id}/export"): (11, None),
     ("GET", "/export"): (11, None),
@@ -160,7 +179,7 @@ async def make_path(api: httpx.AsyncClient, template: str) -> str:
 async def count(api, proxy, method, template) -> int:
     path, (_, body) = await make_path(api, template), BUDGETS[method, template]
     proxy.round_trips = 0
-    answer = await api.request(method, path, json=body)
+    answer = await api.request(method, path, json=body() if callable(body) else body)
     assert answer.is_success, answer.text
     return proxy.round_trips
 
