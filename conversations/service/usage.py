@@ -1,12 +1,12 @@
 """The usage report: what was used, by day, model, agent and user."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from conversations import errors, repository, schemas
+from conversations.service.records import show_cost
 from conversations.settings import get_settings
 from tenants.db.unit_of_work import ReadSession
 from tenants.errors import InvalidInput
@@ -80,5 +80,4 @@ def _known_zones() -> frozenset[str]:
 
 
 def _show(row: dict[str, Any]) -> dict[str, Any]:
-    cost: Decimal = row["cost"]
-    return {**row, "cost": format(cost.normalize(), "f")}
+    return {**row, "cost": show_cost(row["cost"])}

@@ -79,7 +79,12 @@ def _counted_messages(midnights: Sequence[datetime], filters: dict[str, Any]) ->
             calls,
         )
         .join(CONVERSATIONS, CONVERSATIONS.c.id == c.conversation_id)
-        .where(c.created_at >= midnights[0], c.created_at < midnights[-1])
+        .where(
+            c.created_at >= midnights[0],
+            c.created_at < midnights[-1],
+            # What a branch has from where it grew was used there.
+            c.seq > func.coalesce(CONVERSATIONS.c.fork_seq, 0),
+        )
     )
     for name, value in filters.items():
         if value is not None:

