@@ -14,6 +14,13 @@ class ConversationNotFound(NotFound):
     message = "There is no such conversation."
 
 
+class UserNotFound(NotFound):
+    """Of users it is only known what they have."""
+
+    code = "user_not_found"
+    message = "There is no such user, or nothing of theirs."
+
+
 class MessageNotFound(NotFound):
     code = "message_not_found"
     message = "There is no such message in this conversation."
@@ -60,3 +67,13 @@ class IdempotencyKeyInUse(Conflict):
     code = "idempotency_key_in_use"
     message = "A request with this Idempotency-Key is under way. Repeat it to learn its outcome."
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class ReportTooLarge(InvalidInput):
+    code = "report_too_large"
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"The report would have more than {rows} rows. Ask for fewer days, group by less, or "
+            "name a user, an agent or a model."
+        )

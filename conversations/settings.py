@@ -41,11 +41,18 @@ class ConversationsSettings(BaseSettings):
         le=3600,
         description="How long a retry of the OpenAI SDK is answered with what the earlier attempt "
         "wrote; 0 turns it off.",
+    )
     idempotency_hours: int = Field(
         default=24,
         ge=1,
         description="How long the answer to a request with an `Idempotency-Key` is kept, to be "
         "given again.",
+    )
+    max_usage_days: int = Field(
+        default=366, ge=1, le=3660, description="Days that one usage report may span."
+    )
+    max_usage_rows: int = Field(
+        default=10_000, ge=1, description="Rows that one usage report may have."
     )
 
 

@@ -2,20 +2,26 @@
 
 from conversations.router import (
     conversations,
+    export,
     feed,
+    imports,
     messages,
     openai,
     openai_errors,
     tool_calls,
+    usage,
 )
 from conversations.router.base import router
 
 __all__ = [
     "conversations",
+    "export",
     "feed",
+    "imports",
     "messages",
     "openai",
     "openai_errors",
     "router",
     "tool_calls",
+    "usage",
 ]

@@ -12,6 +12,7 @@ from tenants.strict_json import parse_json
 settings = get_settings()
 # What ids begin with where they are shown.
 CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
+SUMMARY_PREFIX, FEEDBACK_PREFIX, ATTACHMENT_PREFIX = "sum", "fb", "att"
 
 
 def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:

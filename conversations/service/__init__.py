@@ -22,6 +22,18 @@ from conversations.service.conversations import (
     list_conversations,
     start_conversation,
 )
+from conversations.service.export import (
+    Export,
+    export_all,
+    export_conversation,
+    export_user,
+)
+from conversations.service.export import (
+    Page as ExportPage,
+)
+from conversations.service.export import (
+    read_page as read_export,
+)
 from conversations.service.feed import (
     follow_conversation,
     open_feed,
@@ -37,6 +49,7 @@ from conversations.service.tool_calls import (
     list_tool_calls,
     report_result,
 )
+from conversations.service.usage import report_usage
 from conversations.service.user_feed import (
     follow_user,
     open_user_feed,
@@ -45,6 +58,8 @@ from conversations.service.user_feed import (
 __all__ = [
     "PREVIEW_CHARACTERS",
     "Answer",
+    "Export",
+    "ExportPage",
     "RepeatableRequest",
     "append_messages",
     "archive_conversation",
@@ -52,6 +67,9 @@ __all__ = [
     "conversation_of",
     "count_usage",
     "delete_conversation",
+    "export_all",
+    "export_conversation",
+    "export_user",
     "find_answer",
     "follow_conversation",
     "follow_user",
@@ -65,7 +83,9 @@ __all__ = [
     "list_tool_calls",
     "open_feed",
     "open_user_feed",
+    "read_export",
     "relay_draft",
     "report_result",
+    "report_usage",
     "start_conversation",
 ]

@@ -34,6 +34,10 @@ from conversations.statements.tables import (
     MESSAGE_IS_KEPT,
     MESSAGES,
 )
+from conversations.statements.usage import (
+    TOKEN_COLUMNS,
+    usage_statement,
+)
 
 __all__ = [
     "ANSWERED_REQUESTS",
@@ -46,6 +50,7 @@ __all__ = [
     "IS_OPEN",
     "MESSAGES",
     "MESSAGE_IS_KEPT",
+    "TOKEN_COLUMNS",
     "active_statement",
     "activity_statement",
     "append_statement",
@@ -56,4 +61,5 @@ __all__ = [
     "lock_statement",
     "message_statement",
     "page_statement",
+    "usage_statement",
 ]

@@ -51,4 +51,6 @@ async def seed_sample(client: ApiClient, word: str) -> dict[str, str]:
 
 # Parameters whose values callers make up: they name no object of anybody's.
 MADE_UP = {"draft_id", "user_id"}
+# What a route must be asked for beside its path, to show something of a tenant's.
+QUERIES: dict[str, dict[str, str]] = {"GET /api/v1/usage": {"group_by": "agent,user"}}
 SEEDS: dict[str, Seed] = {"conversations": seed_conversations, "sample": seed_sample}
