@@ -28,6 +28,12 @@ class ConversationsSettings(BaseSettings):
     max_metadata_bytes: int = Field(
         default=16_384, ge=2, description="Size of a conversation's metadata as JSON."
     )
+    undo_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="How long a deleted conversation can be restored; then it is erased.",
+    )
 
 
 @cache

@@ -9,6 +9,7 @@ from conversations.repository.conversations import (
     find_conversation,
     insert_conversation,
     list_conversations,
+    restore_conversation,
     update_conversation,
 )
 from conversations.repository.messages import append_messages, find_message, list_messages
@@ -24,5 +25,6 @@ __all__ = [
     "list_conversations",
     "list_messages",
     "list_tool_calls",
+    "restore_conversation",
     "update_conversation",
 ]

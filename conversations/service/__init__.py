@@ -8,9 +8,11 @@ from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
     count_usage,
+    default_end,
     delete_conversation,
     get_conversation,
     list_conversations,
+    restore_conversation,
     start_conversation,
 )
 from conversations.service.messages import (
@@ -27,6 +29,7 @@ __all__ = [
     "archive_conversation",
     "change_conversation",
     "count_usage",
+    "default_end",
     "delete_conversation",
     "get_conversation",
     "get_message",
@@ -34,5 +37,6 @@ __all__ = [
     "list_messages",
     "list_tool_calls",
     "report_result",
+    "restore_conversation",
     "start_conversation",
 ]

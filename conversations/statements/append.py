@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from conversations.statements.tables import CALLS, CONVERSATIONS, IS_OPEN, MESSAGES
+from conversations.statements.tables import CALLS, CONVERSATIONS, IS_KEPT, IS_OPEN, MESSAGES
 from tenants.db.base import Timestamp
 from tenants.db.statement import CompiledStatement
 
@@ -34,7 +34,7 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
     c = CONVERSATIONS.c
     head = (
         update(CONVERSATIONS)
-        .where(c.id == conversation_id, c.status == "active")
+        .where(c.id == conversation_id, c.status == "active", IS_KEPT)
         .values(
             last_seq=c.last_seq + added,
             version=c.version + 1,

@@ -1,6 +1,6 @@
 """The tables, and the columns that are shown."""
 
-from sqlalchemy import Table, literal_column
+from sqlalchemy import Table, and_, func, literal_column, or_
 
 from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, ToolCall
 
@@ -16,6 +16,8 @@ CONVERSATION_COLUMNS = [
         "title",
         "status",
         "metadata",
+        "retain_until",
+        "legal_hold",
         "preview",
         "last_seq",
         "version",
@@ -26,7 +28,18 @@ CONVERSATION_COLUMNS = [
         "last_activity_at",
     )
 ]
-IS_KEPT = CONVERSATIONS.c.status != "deleted"
+# Past its retention a conversation is as good as erased; a legal hold suspends the retention.
+IS_EXPIRED = and_(CONVERSATIONS.c.retain_until <= func.now(), ~CONVERSATIONS.c.legal_hold)
+IS_KEPT = and_(
+    CONVERSATIONS.c.deleted_at.is_(None),
+    # A process of the release before, while this one is being rolled out, sets the status alone.
+    CONVERSATIONS.c.status != "deleted",
+    or_(
+        CONVERSATIONS.c.retain_until.is_(None),
+        CONVERSATIONS.c.retain_until > func.now(),
+        CONVERSATIONS.c.legal_hold,
+    ),
+)
 # Written out and not bound, so that it is seen to be the condition of the partial index.
 IS_OPEN = CALLS.c.status.in_([literal_column(f"'{status}'") for status in OPEN_CALL_STATUSES])
 CALL_COLUMNS = [

@@ -32,6 +32,8 @@ BUDGETS = {
     ("GET", ONE): (READ, None),
     ("PATCH", ONE): (3, {"title": "Weather"}),
     ("POST", f"{ONE}/archive"): (3, None),
+    # One that isn't deleted is read instead.
+    ("POST", f"{ONE}/restore"): (4, None),
     ("DELETE", ONE): (3, None),
     ("POST", f"{ONE}/messages"): (3, NEXT),
     ("GET", f"{ONE}/messages"): (READ, None),
