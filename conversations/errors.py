@@ -20,6 +20,11 @@ class ToolCallNotFound(NotFound):
     message = "There is no such tool call in this conversation."
 
 
+class FeedbackNotFound(NotFound):
+    code = "feedback_not_found"
+    message = "There is no such feedback on this message."
+
+
 class ConversationArchived(Conflict):
     code = "conversation_archived"
     message = "The conversation is archived. Set its status to `active` to append to it."

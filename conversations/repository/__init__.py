@@ -12,19 +12,29 @@ from conversations.repository.conversations import (
     restore_conversation,
     update_conversation,
 )
+from conversations.repository.feedback import (
+    delete_feedback,
+    list_conversation_feedback,
+    list_message_feedback,
+    put_feedback,
+)
 from conversations.repository.messages import append_messages, find_message, list_messages
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 
 __all__ = [
     "append_messages",
     "count_usage",
+    "delete_feedback",
     "find_conversation",
     "find_message",
     "find_tool_call",
     "insert_conversation",
+    "list_conversation_feedback",
     "list_conversations",
+    "list_message_feedback",
     "list_messages",
     "list_tool_calls",
+    "put_feedback",
     "restore_conversation",
     "update_conversation",
 ]

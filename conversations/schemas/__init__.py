@@ -5,8 +5,11 @@ repository builds them, mypy checks them, and the OpenAPI document shows them.
 """
 
 from conversations.schemas.base import (
+    ATTACHMENT_PREFIX,
     CALL_PREFIX,
     CONVERSATION_PREFIX,
+    ERASURE_PREFIX,
+    FEEDBACK_PREFIX,
     MESSAGE_PREFIX,
     CallId,
     ForeignId,
@@ -28,6 +31,7 @@ from conversations.schemas.conversations import (
     ConversationWithMessages,
     NewConversation,
 )
+from conversations.schemas.feedback import Feedback, FeedbackQuery, GivenFeedback, Rating
 from conversations.schemas.messages import (
     Batch,
     Message,
@@ -47,8 +51,11 @@ from conversations.schemas.tool_calls import (
 )
 
 __all__ = [
+    "ATTACHMENT_PREFIX",
     "CALL_PREFIX",
     "CONVERSATION_PREFIX",
+    "ERASURE_PREFIX",
+    "FEEDBACK_PREFIX",
     "MESSAGE_PREFIX",
     "Batch",
     "CallId",
@@ -59,8 +66,11 @@ __all__ = [
     "ConversationQuery",
     "ConversationStatus",
     "ConversationWithMessages",
+    "Feedback",
+    "FeedbackQuery",
     "ForeignId",
     "FutureMoment",
+    "GivenFeedback",
     "Input",
     "Message",
     "MessageQuery",
@@ -75,6 +85,7 @@ __all__ = [
     "NewToolCall",
     "PageQuery",
     "PlacedToolCall",
+    "Rating",
     "Role",
     "TextPart",
     "Title",

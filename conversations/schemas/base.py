@@ -21,6 +21,7 @@ from tenants.strict_json import parse_json
 settings = get_settings()
 # What ids begin with where they are shown.
 CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
+FEEDBACK_PREFIX, ATTACHMENT_PREFIX, ERASURE_PREFIX = "fb", "att", "era"
 
 
 def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,12 @@ from conversations.service.conversations import (
     restore_conversation,
     start_conversation,
 )
+from conversations.service.feedback import (
+    give_feedback,
+    list_conversation_feedback,
+    list_message_feedback,
+    withdraw_feedback,
+)
 from conversations.service.messages import (
     PREVIEW_CHARACTERS,
     append_messages,
@@ -33,10 +39,14 @@ __all__ = [
     "delete_conversation",
     "get_conversation",
     "get_message",
+    "give_feedback",
+    "list_conversation_feedback",
     "list_conversations",
+    "list_message_feedback",
     "list_messages",
     "list_tool_calls",
     "report_result",
     "restore_conversation",
     "start_conversation",
+    "withdraw_feedback",
 ]

@@ -2,11 +2,12 @@
 
 from sqlalchemy import Table, and_, func, literal_column, or_
 
-from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, ToolCall
+from conversations.models import OPEN_CALL_STATUSES, Conversation, Feedback, Message, ToolCall
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
 CALLS: Table = ToolCall.metadata.tables["tool_calls"]
+FEEDBACK: Table = Feedback.metadata.tables["feedback"]
 CONVERSATION_COLUMNS = [
     CONVERSATIONS.c[name]
     for name in (

@@ -33,10 +33,15 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
     }
     for _ in range(2):
         made = (await client.post("/conversations", json=conversation)).json()
+    message = f"/conversations/{made['id']}/messages/{made['messages'][0]['id']}"
+    for author in (word, f"{word}-2"):
+        given = {"author": author, "rating": "up", "comment": word}
+        feedback = (await client.put(f"{message}/feedback", json=given)).json()
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
         "call_id": calls[0],
+        "feedback_id": feedback["id"],
     }
 
 

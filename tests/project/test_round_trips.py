@@ -23,6 +23,7 @@ READ, APPEND = 3, 4  # Nothing that is called often may cost more.
 CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"}}
 MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
 NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
+FEEDBACK = {"author": "user-7", "rating": "down"}
 ONE = "/conversations/{conversation_id}"
 # BEGIN with role and path is one, COMMIT is one, each statement is one.
 BUDGETS = {
@@ -39,6 +40,10 @@ BUDGETS = {
     ("GET", f"{ONE}/messages"): (READ, None),
     ("GET", f"{ONE}/messages/{{message_id}}"): (READ, None),
     ("GET", f"{ONE}/tool-calls"): (READ, None),
+    ("GET", f"{ONE}/feedback"): (READ, None),
+    ("GET", f"{ONE}/messages/{{message_id}}/feedback"): (READ, None),
+    ("PUT", f"{ONE}/messages/{{message_id}}/feedback"): (3, FEEDBACK),
+    ("DELETE", f"{ONE}/messages/{{message_id}}/feedback/{{feedback_id}}"): (3, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
 }
@@ -140,12 +145,17 @@ async def registry_proxy(application):
 
 
 async def make_path(api: httpx.AsyncClient, template: str) -> str:
-    """The template with the ids of a new conversation, its message and its open tool call."""
+    """The template with the ids of a new conversation and of what belongs to it."""
     answer = await api.post("/conversations", json={"messages": [MESSAGE]})
     conversation = answer.json()
     (message,) = conversation["messages"]
+    path = f"/conversations/{conversation['id']}/messages/{message['id']}/feedback"
+    feedback = (await api.put(path, json=FEEDBACK)).json()
     return template.format(
-        conversation_id=conversation["id"], message_id=message["id"], call_id=CALL["call_id"]
+        conversation_id=conversation["id"],
+        message_id=message["id"],
+        call_id=CALL["call_id"],
+        feedback_id=feedback["id"],
     )
 
 
