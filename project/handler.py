@@ -11,17 +11,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from http import HTTPStatus
-from io import BytesIO
-from typing import Any
+from io import SEEK_END, BytesIO
+from typing import IO, Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
 from project.api import answer_error
 from tenants.directory import TenantEntry
-from tenants.errors import ApplicationError, NotFound
+from tenants.errors import ApplicationError, MalformedForm, NotFound, StorageFull
 from tenants.running import running
 
 Scope = MutableMapping[str, Any]
@@ -48,17 +50,24 @@ class LeanHandler:
     async def answer(
         self,
         scope: Scope,
-        body: bytes,
+        body: bytes | IO[bytes],
         receive: Receive,
         send: Send,
         host_tenant: TenantEntry | None,
     ) -> None:
         """Run the endpoint and send its response, unless the client goes away before.
 
-        body: the whole request body. host_tenant: the tenant whose host was asked, if any.
+        body: the whole request body; that of a form as a file.
+        host_tenant: the tenant whose host was asked, if any.
         """
-        request = ASGIRequest(scope, BytesIO(body))
-        request._body = body  # Read already; `request.body` is this.
+        if isinstance(body, bytes):
+            request = ASGIRequest(scope, BytesIO(body))
+            request._body = body  # Read already; `request.body` is this.
+        else:
+            request = ASGIRequest(scope, body)
+            # Django takes a form without a length, as one sent in chunks is, for an empty one.
+            request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
+            body.seek(0)
         request.request_id = scope["request_id"]  # type: ignore[attr-defined]
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
         request.running = running.enter()  # type: ignore[attr-defined]
@@ -68,6 +77,7 @@ class LeanHandler:
                 watch.finished = True
         finally:
             running.leave(request.running)  # type: ignore[attr-defined]
+            request.close()  # The temporary files of a form.
 
     async def _answer(self, request: ASGIRequest, send: Send) -> None:
         """Respond, or say why the request was ended; raise that if the response had begun."""
@@ -87,6 +97,8 @@ class LeanHandler:
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         try:
+            if not hasattr(request, "_body"):
+                await asyncio.to_thread(_read_form, request)
             match = request.resolver_match = get_resolver().resolve(request.path_info)
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except Http404:
@@ -96,6 +108,20 @@ class LeanHandler:
         if isinstance(response, HttpResponseNotAllowed):
             return answer_error(request, MethodNotAllowed(response["Allow"]))
         return response
+
+
+def _read_form(request: ASGIRequest) -> None:
+    """Take a form to pieces, so that `POST` and `FILES` are there when they are asked for.
+
+    It passes over every byte, and writes larger files to the disk. Raises MalformedForm (400),
+    StorageFull (507).
+    """
+    try:
+        request.FILES  # noqa: B018  # Django reads the form when this is first asked for.
+    except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError) as error:
+        raise MalformedForm from error
+    except OSError as error:
+        raise StorageFull("There is no room for the upload.") from error
 
 
 class _CancelledByDisconnect:

@@ -4,6 +4,7 @@ Inputs are strict pydantic models that refuse unknown fields. Outputs are typed 
 repository builds them, mypy checks them, and the OpenAPI document shows them.
 """
 
+from conversations.schemas.attachments import Attachment, NewAttachment
 from conversations.schemas.base import (
     ATTACHMENT_PREFIX,
     CALL_PREFIX,
@@ -57,6 +58,7 @@ __all__ = [
     "ERASURE_PREFIX",
     "FEEDBACK_PREFIX",
     "MESSAGE_PREFIX",
+    "Attachment",
     "Batch",
     "CallId",
     "CallResult",
@@ -79,6 +81,7 @@ __all__ = [
     "Metadata",
     "MetadataFilter",
     "Moment",
+    "NewAttachment",
     "NewConversation",
     "NewMessage",
     "NewMessages",

@@ -1,9 +1,17 @@
 """What can be done with conversations. Decides; the repository reads and persists.
 
-Every function takes the session of the caller's transaction first. Ids come as the API shows
-them; one that can't be an id is simply not found.
+Every function takes the session of the caller's transaction first, or, where its work is no single
+transaction, the tenant. Ids come as the API shows them; one that can't be an id is simply not
+found.
 """
 
+from conversations.service.attachments import (
+    check_attachments,
+    delete_attachment,
+    get_attachment,
+    open_attachment,
+    store_attachment,
+)
 from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
@@ -34,9 +42,12 @@ __all__ = [
     "append_messages",
     "archive_conversation",
     "change_conversation",
+    "check_attachments",
     "count_usage",
     "default_end",
+    "delete_attachment",
     "delete_conversation",
+    "get_attachment",
     "get_conversation",
     "get_message",
     "give_feedback",
@@ -45,8 +56,10 @@ __all__ = [
     "list_message_feedback",
     "list_messages",
     "list_tool_calls",
+    "open_attachment",
     "report_result",
     "restore_conversation",
     "start_conversation",
+    "store_attachment",
     "withdraw_feedback",
 ]

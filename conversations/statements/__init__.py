@@ -7,6 +7,7 @@ the same statement to the server, and stay prepared there.
 from conversations.statements.append import append_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
+    ATTACHMENTS,
     CALL_COLUMNS,
     CALLS,
     CONVERSATION_COLUMNS,
@@ -19,6 +20,7 @@ from conversations.statements.tables import (
 )
 
 __all__ = [
+    "ATTACHMENTS",
     "CALLS",
     "CALL_COLUMNS",
     "CONVERSATIONS",

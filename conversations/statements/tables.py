@@ -2,11 +2,19 @@
 
 from sqlalchemy import Table, and_, func, literal_column, or_
 
-from conversations.models import OPEN_CALL_STATUSES, Conversation, Feedback, Message, ToolCall
+from conversations.models import (
+    OPEN_CALL_STATUSES,
+    Attachment,
+    Conversation,
+    Feedback,
+    Message,
+    ToolCall,
+)
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
 CALLS: Table = ToolCall.metadata.tables["tool_calls"]
+ATTACHMENTS: Table = Attachment.metadata.tables["attachments"]
 FEEDBACK: Table = Feedback.metadata.tables["feedback"]
 CONVERSATION_COLUMNS = [
     CONVERSATIONS.c[name]

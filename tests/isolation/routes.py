@@ -11,11 +11,15 @@ from tenants.modules import get_modules, list_operations
 
 PREFIX = "/api/v1"
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 @dataclass(frozen=True)
 class Route:
-    """One operation. bodies: what may be sent to it, the likeliest first; empty if nothing is."""
+    """One operation. bodies: what may be sent to it, the likeliest first; empty if nothing is.
+
+    is_form: whether that is a form, with a file beside what the body says.
+    """
 
     method: str
     template: str
@@ -23,6 +27,7 @@ class Route:
     parameters: tuple[str, ...]
     has_cursor: bool
     bodies: tuple[Any, ...]
+    is_form: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.template}"
@@ -52,6 +57,7 @@ def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Rout
                 parameter["name"] == "after" for parameter in operation.get("parameters", ())
             ),
             bodies=tuple(_bodies(operation, document)),
+            is_form=FORM in operation.get("requestBody", {}).get("content", {}),
         )
         for template, operations in document["paths"].items()
         for method, operation in operations.items()
@@ -82,7 +88,10 @@ def _shape(template: str) -> str:
 
 def _bodies(operation: dict[str, Any], document: dict[str, Any]) -> Iterator[Any]:
     content = operation.get("requestBody", {}).get("content", {})
-    if content:
+    if FORM in content:
+        for body in _examples(content[FORM]["schema"], document):
+            yield {name: value for name, value in body.items() if name != "file"}
+    elif content:
         yield from _examples(content[JSON]["schema"], document)
 
 

@@ -7,6 +7,7 @@ path parameter of its module's routes.
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tenants.testing import ApiClient
 
@@ -37,11 +38,21 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
     for author in (word, f"{word}-2"):
         given = {"author": author, "rating": "up", "comment": word}
         feedback = (await client.put(f"{message}/feedback", json=given)).json()
+    attachment = (await client.post("/attachments", **upload(word))).json()
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
         "call_id": calls[0],
         "feedback_id": feedback["id"],
+        "attachment_id": attachment["id"],
+    }
+
+
+def upload(word: str) -> dict[str, Any]:
+    """A form with a file, for a request."""
+    return {
+        "files": {"file": (f"{word}.txt", word.encode(), "text/plain")},
+        "data": {"user_id": word},
     }
 
 

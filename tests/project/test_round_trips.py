@@ -24,6 +24,7 @@ CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"
 MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
 NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
 FEEDBACK = {"author": "user-7", "rating": "down"}
+FORM = {"files": {"file": ("a.txt", b"Oslo", "text/plain")}}
 ONE = "/conversations/{conversation_id}"
 # BEGIN with role and path is one, COMMIT is one, each statement is one.
 BUDGETS = {
@@ -44,6 +45,11 @@ BUDGETS = {
     ("GET", f"{ONE}/messages/{{message_id}}/feedback"): (READ, None),
     ("PUT", f"{ONE}/messages/{{message_id}}/feedback"): (3, FEEDBACK),
     ("DELETE", f"{ONE}/messages/{{message_id}}/feedback/{{feedback_id}}"): (3, None),
+    ("POST", "/attachments"): (3, FORM),
+    ("GET", "/attachments/{attachment_id}"): (READ, None),
+    ("GET", "/attachments/{attachment_id}/content"): (READ, None),
+    # Nothing is locked while the bytes are being removed.
+    ("DELETE", "/attachments/{attachment_id}"): (6, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
 }
@@ -151,18 +157,21 @@ async def make_path(api: httpx.AsyncClient, template: str) -> str:
     (message,) = conversation["messages"]
     path = f"/conversations/{conversation['id']}/messages/{message['id']}/feedback"
     feedback = (await api.put(path, json=FEEDBACK)).json()
+    attachment = (await api.post("/attachments", **FORM)).json()
     return template.format(
         conversation_id=conversation["id"],
         message_id=message["id"],
         call_id=CALL["call_id"],
         feedback_id=feedback["id"],
+        attachment_id=attachment["id"],
     )
 
 
 async def count(api, proxy, method, template) -> int:
     path, (_, body) = await make_path(api, template), BUDGETS[method, template]
     proxy.round_trips = 0
-    answer = await api.request(method, path, json=body)
+    sent = body if body is FORM else {"json": body}
+    answer = await api.request(method, path, **sent)
     assert answer.is_success, answer.text
     return proxy.round_trips
 
