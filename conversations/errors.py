@@ -55,6 +55,16 @@ class UnknownAttachment(InvalidInput):
     message = "A message names an `attachment_id` that does not exist."
 
 
+class ErasureNotFound(NotFound):
+    code = "erasure_not_found"
+    message = "There is no such receipt of an erasure."
+
+
+class UserNotFound(NotFound):
+    code = "user_not_found"
+    message = "There is nothing of such an end user."
+
+
 class LegalHold(Conflict):
     code = "legal_hold"
     message = "The conversation is under legal hold: nothing of it may be erased."

@@ -32,6 +32,7 @@ from conversations.schemas.conversations import (
     ConversationWithMessages,
     NewConversation,
 )
+from conversations.schemas.erasures import Erasure, ErasureKind, ErasureQuery, Removed
 from conversations.schemas.feedback import Feedback, FeedbackQuery, GivenFeedback, Rating
 from conversations.schemas.messages import (
     Batch,
@@ -68,6 +69,9 @@ __all__ = [
     "ConversationQuery",
     "ConversationStatus",
     "ConversationWithMessages",
+    "Erasure",
+    "ErasureKind",
+    "ErasureQuery",
     "Feedback",
     "FeedbackQuery",
     "ForeignId",
@@ -89,6 +93,7 @@ __all__ = [
     "PageQuery",
     "PlacedToolCall",
     "Rating",
+    "Removed",
     "Role",
     "TextPart",
     "Title",

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from conversations import errors, repository, schemas
@@ -119,6 +119,11 @@ async def check_attachments(session: ReadSession, attachment_ids: Iterable[str])
         raise errors.UnknownAttachment
     if keys and await repository.count_attachments(session, keys) < len(keys):
         raise errors.UnknownAttachment
+
+
+async def find_strays(session: ReadSession, names: Sequence[str]) -> set[str]:
+    """Which of these files no attachment has. names: beginning with an id, as ours do."""
+    return set(names) - await repository.list_storage_names(session, names)
 
 
 async def _get_stored(session: ReadSession, attachment_id: str) -> repository.StoredAttachment:

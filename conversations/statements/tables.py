@@ -4,18 +4,24 @@ from sqlalchemy import Table, and_, func, literal_column, or_
 
 from conversations.models import (
     OPEN_CALL_STATUSES,
+    AnsweredRequest,
     Attachment,
     Conversation,
+    Erasure,
     Feedback,
     Message,
+    Summary,
     ToolCall,
 )
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
 CALLS: Table = ToolCall.metadata.tables["tool_calls"]
+ANSWERS: Table = AnsweredRequest.metadata.tables["answered_requests"]
 ATTACHMENTS: Table = Attachment.metadata.tables["attachments"]
+ERASURES: Table = Erasure.metadata.tables["erasures"]
 FEEDBACK: Table = Feedback.metadata.tables["feedback"]
+SUMMARIES: Table = Summary.metadata.tables["summaries"]
 CONVERSATION_COLUMNS = [
     CONVERSATIONS.c[name]
     for name in (

@@ -39,12 +39,18 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         given = {"author": author, "rating": "up", "comment": word}
         feedback = (await client.put(f"{message}/feedback", json=given)).json()
     attachment = (await client.post("/attachments", **upload(word))).json()
+    for number in range(2):
+        someone = f"{word}-erased-{number}"
+        await client.post("/conversations", json={"user_id": someone})
+        erasure = (await client.post(f"/users/{someone}/erase")).json()
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
         "call_id": calls[0],
         "feedback_id": feedback["id"],
         "attachment_id": attachment["id"],
+        "erasure_id": erasure["id"],
+        "user_id": word,
     }
 
 

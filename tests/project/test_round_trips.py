@@ -3,6 +3,7 @@ included, once statements are prepared. They cost more than anything else that a
 
 import asyncio
 import contextlib
+import secrets
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -50,6 +51,11 @@ BUDGETS = {
     ("GET", "/attachments/{attachment_id}/content"): (READ, None),
     # Nothing is locked while the bytes are being removed.
     ("DELETE", "/attachments/{attachment_id}"): (6, None),
+    ("GET", "/erasures"): (READ, None),
+    ("GET", "/erasures/{erasure_id}"): (READ, None),
+    # In short transactions: claim, messages, files, the row, the receipt.
+    ("POST", f"{ONE}/erase"): (19, None),
+    ("POST", "/users/{path:user_id}/erase"): (37, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
 }
@@ -152,18 +158,24 @@ async def registry_proxy(application):
 
 async def make_path(api: httpx.AsyncClient, template: str) -> str:
     """The template with the ids of a new conversation and of what belongs to it."""
-    answer = await api.post("/conversations", json={"messages": [MESSAGE]})
+    user = f"user-{secrets.token_hex(4)}"
+    for name in ("erased", user):
+        body = {"user_id": name, "messages": [MESSAGE]}
+        answer = await api.post("/conversations", json=body)
     conversation = answer.json()
     (message,) = conversation["messages"]
     path = f"/conversations/{conversation['id']}/messages/{message['id']}/feedback"
     feedback = (await api.put(path, json=FEEDBACK)).json()
     attachment = (await api.post("/attachments", **FORM)).json()
-    return template.format(
+    erasure = (await api.post("/users/erased/erase")).json()
+    return template.replace("{path:", "{").format(
         conversation_id=conversation["id"],
         message_id=message["id"],
         call_id=CALL["call_id"],
         feedback_id=feedback["id"],
         attachment_id=attachment["id"],
+        erasure_id=erasure["id"],
+        user_id=user,
     )
 
 
