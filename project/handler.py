@@ -65,9 +65,12 @@ class LeanHandler:
             request._body = body  # Read already; `request.body` is this.
         else:
             request = ASGIRequest(scope, body)
-            # Django takes a form without a length, as one sent in chunks is, for an empty one.
+            # Django takes a form without a length, as one sent in chunks is, for an empty one,
+            # and knows its type by lower-case letters only.
             request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
             body.seek(0)
+            parameters = request.META["CONTENT_TYPE"].partition(";")[2]
+            request.META["CONTENT_TYPE"] = f"multipart/form-data;{parameters}"
         request.request_id = scope["request_id"]  # type: ignore[attr-defined]
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
         request.running = running.enter()  # type: ignore[attr-defined]
