@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http import Http404, HttpResponseNotAllowed, QueryDict, StreamingHttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
@@ -44,6 +44,33 @@ class MethodNotAllowed(ApplicationError):
         self.headers = {"Allow": allowed}  # type: ignore[misc]  # This answer's own.
 
 
+class _FormRequest(ASGIRequest):
+    """A request whose body is a form. What is wrong with it shows when an endpoint asks for its
+    files: by then the caller is known."""
+
+    _failure: ApplicationError | None = None
+
+    def read_form(self) -> None:
+        """Take the form to pieces. It passes over every byte, and writes large files to disk."""
+        try:
+            super().FILES  # noqa: B018  # Django reads the form when this is first asked for.
+        except OSError as error:
+            self._failure = StorageFull("There is no room for the upload.")
+            self._failure.__cause__ = error
+        except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError) as error:
+            self._failure = MalformedForm()
+            self._failure.__cause__ = error
+        if self._failure is not None:
+            self.POST = QueryDict()  # Or Django would read it once more.
+
+    @property
+    def FILES(self) -> Any:  # type: ignore[override]  # noqa: N802  # As Django has it.
+        """Raises MalformedForm (400), StorageFull (507)."""
+        if self._failure is not None:
+            raise self._failure
+        return super().FILES
+
+
 class LeanHandler:
     """Answers one request of the tenant API."""
 
@@ -64,7 +91,7 @@ class LeanHandler:
             request = ASGIRequest(scope, BytesIO(body))
             request._body = body  # Read already; `request.body` is this.
         else:
-            request = ASGIRequest(scope, body)
+            request = _FormRequest(scope, body)
             # Django takes a form without a length, as one sent in chunks is, for an empty one,
             # and knows its type by lower-case letters only.
             request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
@@ -100,8 +127,8 @@ class LeanHandler:
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         try:
-            if not hasattr(request, "_body"):
-                await asyncio.to_thread(_read_form, request)
+            if isinstance(request, _FormRequest):
+                await asyncio.to_thread(request.read_form)
             match = request.resolver_match = get_resolver().resolve(request.path_info)
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except Http404:
@@ -111,20 +138,6 @@ class LeanHandler:
         if isinstance(response, HttpResponseNotAllowed):
             return answer_error(request, MethodNotAllowed(response["Allow"]))
         return response
-
-
-def _read_form(request: ASGIRequest) -> None:
-    """Take a form to pieces, so that `POST` and `FILES` are there when they are asked for.
-
-    It passes over every byte, and writes larger files to the disk. Raises MalformedForm (400),
-    StorageFull (507).
-    """
-    try:
-        request.FILES  # noqa: B018  # Django reads the form when this is first asked for.
-    except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError) as error:
-        raise MalformedForm from error
-    except OSError as error:
-        raise StorageFull("There is no room for the upload.") from error
 
 
 class _CancelledByDisconnect:

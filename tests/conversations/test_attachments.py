@@ -19,6 +19,7 @@ from tenants.storage import TenantFiles
 from tenants.testing import API
 from tests.conversations.test_router import start
 from tests.project.exchange import LOCAL, Exchange
+from tests.tenants.people import join
 
 BOUNDARY = b"----x"
 
@@ -300,6 +301,20 @@ async def test_another_tenant_gets_no_byte(api, client, make_tenant):
     for path in (stored["id"], f"{stored['id']}/content"):
         answer = await client.get(f"{API}/attachments/{path}", headers=stranger.headers)
         assert (answer.status_code, answer.json()["code"]) == (404, "attachment_not_found")
+
+
+async def test_a_signed_in_member_uploads_with_all_fields(client, tenant):
+    person = await join(tenant)
+
+    async def send(headers):
+        files = {"file": ("a.txt", b"Oslo", "text/plain")}
+        data = {"user_id": "user-7"}
+        return await client.post(f"{API}/attachments", files=files, data=data, headers=headers)
+
+    answer = await send(person.headers(tenant))
+    assert (answer.status_code, answer.json()["user_id"]) == (201, "user-7")
+    answer = await send(person.cookies | {"X-Tenant": tenant.slug})
+    assert (answer.status_code, answer.json()["code"]) == (403, "csrf_failed")
 
 
 async def test_bytes_that_are_missing_are_not_found(api, tenant):
