@@ -10,7 +10,7 @@ from ninja.files import UploadedFile
 from conversations import schemas, service
 from conversations.router.base import router
 from tenants.auth import TenantRequest
-from tenants.db.unit_of_work import read_session
+from tenants.db.unit_of_work import read_session, write_session
 from tenants.errors import InvalidInput
 from tenants.files import Content
 from tenants.responses import json_response
@@ -43,9 +43,10 @@ async def store_attachment(
     tenant = request.auth.tenant
     assert file.file is not None
     content = Content(file.file, file.size or 0)
-    attachment = await service.store_attachment(
-        tenant, TenantFiles(tenant), content, file.name or "", file.content_type or "", new
-    )
+    name, media_type = file.name or "", file.content_type or ""
+    upload = service.keep_upload(TenantFiles(tenant), content, name, media_type, new)
+    async with upload as write, write_session(tenant) as session:
+        attachment = await write(session)
     return json_response(attachment, 201)
 
 

@@ -10,8 +10,8 @@ from conversations.service.attachments import (
     delete_attachment,
     find_strays,
     get_attachment,
+    keep_upload,
     open_attachment,
-    store_attachment,
 )
 from conversations.service.conversations import (
     archive_conversation,
@@ -67,6 +67,7 @@ __all__ = [
     "get_erasure",
     "get_message",
     "give_feedback",
+    "keep_upload",
     "list_conversation_feedback",
     "list_conversations",
     "list_erasures",
@@ -78,6 +79,5 @@ __all__ = [
     "report_result",
     "restore_conversation",
     "start_conversation",
-    "store_attachment",
     "withdraw_feedback",
 ]

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from conversations import errors, repository, schemas
 from conversations.schemas import ATTACHMENT_PREFIX
 from conversations.service.keys import conversation_key
 from conversations.settings import get_settings
-from tenants.db.unit_of_work import ReadSession, read_session, write_session
+from tenants.db.unit_of_work import ReadSession, WriteSession, read_session, write_session
 from tenants.errors import CommitInDoubt, FileStoreUnavailable
 from tenants.files import Content, FileStore
 from tenants.ids import find_id, new_id
@@ -28,51 +29,59 @@ UNKNOWN_TYPE = "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 
 
-async def store_attachment(
-    tenant: TenantRef,
+@asynccontextmanager
+async def keep_upload(
     files: FileStore,
     content: Content,
     name: str,
     media_type: str,
     new: schemas.NewAttachment,
-) -> schemas.Attachment:
-    """Keep a file. name: what people call it. media_type: as the client says it, maybe empty.
+) -> AsyncGenerator[Callable[[WriteSession], Awaitable[schemas.Attachment]], None]:
+    """Save the bytes of a file, and give what writes its row, in a transaction of the block's.
 
-    Raises AttachmentTooLarge (413), AttachmentTypeRefused (415), ConversationNotFound (404),
-    FileStoreUnavailable (503), StorageFull (507).
+    name: what people call it. media_type: as the client says it, maybe empty.
+    If the block ends without a row the bytes are removed again.
+    Raises AttachmentTooLarge (413), AttachmentTypeRefused (415), FileStoreUnavailable (503),
+    StorageFull (507); what is given raises ConversationNotFound (404).
     """
     if content.size > get_settings().max_attachment_bytes:
         raise errors.AttachmentTooLarge(get_settings().max_attachment_bytes)
     media_type = media_type.lower() or UNKNOWN_TYPE
     _check_media_type(media_type)
-    conversation = new.conversation_id
     attachment_id = new_id()
+    conversation = conversation_key(new.conversation_id) if new.conversation_id else None
+    digest = await asyncio.to_thread(_hash, content)
+    storage_name = await files.save(attachment_id.hex, content)
     values = {
         "id": attachment_id,
-        "conversation_id": None if conversation is None else conversation_key(conversation),
+        "conversation_id": conversation,
         "user_id": new.user_id,
         "name": name,
         "media_type": media_type,
         "size": content.size,
-        "sha256": await asyncio.to_thread(_hash, content),
+        "sha256": digest,
         "created_at": datetime.now(UTC),
+        "storage_name": storage_name,
     }
-    storage_name = await files.save(attachment_id.hex, content)
+    is_written = False
+
+    async def write(session: WriteSession) -> schemas.Attachment:
+        nonlocal is_written
+        attachment = await repository.insert_attachment(session, values)
+        if attachment is None:
+            raise errors.ConversationNotFound
+        is_written = True
+        return attachment
+
     try:
-        async with write_session(tenant) as session:
-            attachment = await repository.insert_attachment(
-                session, {**values, "storage_name": storage_name}
-            )
-            if attachment is None:
-                raise errors.ConversationNotFound
+        yield write
     except CommitInDoubt:
         raise  # The row may be there, and need its bytes.
     except Exception:
-        # Where this fails too, a job finds them.
-        with contextlib.suppress(FileStoreUnavailable):
-            await files.delete(storage_name)
+        await _discard(files, storage_name)
         raise
-    return attachment
+    if not is_written:
+        await _discard(files, storage_name)
 
 
 async def get_attachment(session: ReadSession, attachment_id: str) -> schemas.Attachment:
@@ -142,6 +151,12 @@ def _check_media_type(media_type: str) -> None:
         for pattern in allowed
     ):
         raise errors.AttachmentTypeRefused(allowed)
+
+
+async def _discard(files: FileStore, storage_name: str) -> None:
+    # Where this fails too, a job finds them.
+    with contextlib.suppress(FileStoreUnavailable):
+        await files.delete(storage_name)
 
 
 def _hash(content: Content) -> bytes:

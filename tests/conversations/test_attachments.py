@@ -12,7 +12,7 @@ from sqlalchemy import text
 from conversations import errors, service
 from conversations.schemas import NewAttachment
 from conversations.settings import get_settings
-from tenants.db.unit_of_work import read_session
+from tenants.db.unit_of_work import read_session, write_session
 from tenants.errors import CommitInDoubt, FileStoreUnavailable
 from tenants.files import Content
 from tenants.storage import TenantFiles
@@ -362,21 +362,30 @@ class CountedFiles(TenantFiles):
 
 
 @pytest.mark.parametrize(("failure", "is_kept"), [(RuntimeError(), False), (CommitInDoubt(), True)])
-async def test_bytes_whose_row_failed_are_removed_unless_it_may_be_there(
-    tenant, monkeypatch, failure, is_kept
-):
-    async def fail(*_):
-        raise failure
-
-    monkeypatch.setattr("conversations.repository.insert_attachment", fail)
+async def test_bytes_whose_row_failed_are_removed_unless_it_may_be_there(tenant, failure, is_kept):
     files, content = CountedFiles(tenant.ref), Content(BytesIO(b"x"), 1)
 
+    async def fail_late():
+        async with (
+            service.keep_upload(files, content, "a", "text/plain", NewAttachment()) as write,
+            write_session(tenant.ref) as session,
+        ):
+            await write(session)
+            raise failure
+
     with pytest.raises(type(failure)):
-        await service.store_attachment(
-            tenant.ref, files, content, "a", "text/plain", NewAttachment()
-        )
+        await fail_late()
 
     assert (files.saved in files_of(tenant)) is is_kept
+
+
+async def test_bytes_without_a_row_are_not_kept(tenant):
+    files, content = CountedFiles(tenant.ref), Content(BytesIO(b"x"), 1)
+
+    async with service.keep_upload(files, content, "a", "text/plain", NewAttachment()):
+        assert files.saved in files_of(tenant)
+
+    assert files.saved not in files_of(tenant)
 
 
 async def test_a_name_of_another_folder_is_refused(tenant):
