@@ -1,9 +1,9 @@
 """The outcomes of this module that aren't success."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from tenants.errors import Conflict, InvalidInput, NotFound
+from tenants.errors import ApplicationError, Conflict, InvalidInput, NotFound
 from tenants.errors import IdempotencyKeyReused as IdempotencyKeyReused
 
 
@@ -34,6 +34,49 @@ class ItemNotFound(NotFound):
 class ToolCallNotFound(NotFound):
     code = "tool_call_not_found"
     message = "There is no such tool call in this conversation."
+
+
+class FeedbackNotFound(NotFound):
+    code = "feedback_not_found"
+    message = "There is no such feedback on this message."
+
+
+class AttachmentNotFound(NotFound):
+    code = "attachment_not_found"
+    message = "There is no such attachment."
+
+
+class AttachmentTooLarge(ApplicationError):
+    status = 413
+    code = "attachment_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"An attachment may have {limit} bytes.")
+
+
+class AttachmentTypeRefused(ApplicationError):
+    """allowed: patterns of media types."""
+
+    status = 415
+    code = "attachment_type_refused"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(f"The media type must be a valid one of: {', '.join(allowed)}.")
+
+
+class UnknownAttachment(InvalidInput):
+    code = "unknown_attachment"
+    message = "A message names an `attachment_id` that does not exist."
+
+
+class ErasureNotFound(NotFound):
+    code = "erasure_not_found"
+    message = "There is no such receipt of an erasure."
+
+
+class LegalHold(Conflict):
+    code = "legal_hold"
+    message = "The conversation is under legal hold: nothing of it may be erased."
 
 
 class ConversationArchived(Conflict):

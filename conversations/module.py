@@ -1,12 +1,14 @@
 """Hands the module to the engine."""
 
+from functools import partial
 from pathlib import Path
 
-from conversations import service
+from conversations import jobs, service
 from conversations.models import Base
 from conversations.router import openai, openai_errors, router
 from conversations.settings import ConversationsSettings
-from tenants.module import Module, Wire
+from tenants.module import Hooks, Module, Wire
+from tenants.storage import TenantFiles
 
 module = Module(
     name="conversations",
@@ -25,4 +27,5 @@ module = Module(
             statuses=openai_errors.STATUSES,
         ),
     ),
+    hooks=Hooks(tenant_deleted=partial(jobs.remove_files, TenantFiles)),
 )

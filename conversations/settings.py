@@ -1,9 +1,12 @@
 """What an installation can choose about conversations."""
 
+import re
 from functools import cache
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tenants.settings import JsonList
 
 
 class ConversationsSettings(BaseSettings):
@@ -54,6 +57,31 @@ class ConversationsSettings(BaseSettings):
     max_usage_rows: int = Field(
         default=10_000, ge=1, description="Rows that one usage report may have."
     )
+    max_attachment_bytes: int = Field(
+        default=25 * 1024 * 1024,
+        ge=1,
+        description="Size of an attachment; `TENANTRY_MAX_UPLOAD_BYTES` must leave room for it.",
+    )
+    attachment_media_types: JsonList = Field(
+        default=["*/*"],
+        description="Media types that attachments may have, as a JSON list such as "
+        '`["image/*", "application/pdf"]`.',
+    )
+    undo_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="How long a deleted conversation can be restored; then it is erased.",
+    )
+
+    @field_validator("attachment_media_types")
+    @classmethod
+    def _are_patterns(cls, value: list[str]) -> list[str]:
+        if not value or not all(
+            re.fullmatch(r"\*/\*|[^/*\s]+/(\*|[^/*\s]+)", each) for each in value
+        ):
+            raise ValueError('must be media types such as ["image/*", "application/pdf"]')
+        return [each.lower() for each in value]
 
 
 @cache

@@ -8,6 +8,7 @@ import orjson
 import structlog
 from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.params.models import QueryModel
@@ -191,6 +192,8 @@ def _as_application_error(error: Exception) -> errors.ApplicationError:
         return errors.InvalidInput(errors=[_field_error(detail) for detail in error.errors])
     if isinstance(error, TooManyFieldsSent):
         return errors.InvalidInput("The URL has too many parameters.")
+    if isinstance(error, RawPostDataException):  # A form, at an endpoint that takes JSON.
+        return errors.UnsupportedMediaType()
     if isinstance(error, AuthenticationError):
         return errors.Unauthenticated()
     # Ninja wraps what its parser raises.

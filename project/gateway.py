@@ -5,9 +5,11 @@ Then the APIs go to the lean handler, the admin, the docs and the pages of membe
 
 import asyncio
 import re
+import tempfile
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -30,6 +32,10 @@ API_PREFIXES = ("/api/v1/", "/api/admin/v1/")
 _DOCUMENTS = frozenset({"/docs", "/openapi.json"})
 # What a tenant's host serves beside the APIs, since a session belongs to the host where it began.
 MEMBER_PAGES = ("/accounts/", "/static/")
+# Where modules may take files.
+_UPLOAD_PREFIX = "/api/v1/"
+_FORM = b"multipart/form-data"
+_FORM_BYTES_IN_MEMORY = 1024 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(?P<name>[a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
@@ -102,10 +108,15 @@ class Gateway:
         host = self._read_host(scope, headers)
         host_tenant = await self._find_tenant(host)
         if _is_api(path):
+            if _is_upload(scope, headers):
+                with await self._read_form(headers, receive) as form:
+                    await self._api.answer(scope, form, receive, send, host_tenant)
+                return
             body = await self._read_body(headers, receive)
             await self._api.answer(scope, body, receive, send, host_tenant)
         elif host_tenant is None or (self._is_ours(host) and path.startswith(MEMBER_PAGES)):
-            await self._pages(scope, self._capped(headers, receive), send)
+            capped = self._capped(headers, receive, self._settings.max_body_bytes)
+            await self._pages(scope, capped, send)
         else:
             raise errors.NotFound("A tenant's host serves its API only.")
 
@@ -148,24 +159,31 @@ class Gateway:
 
     async def _read_body(self, headers: dict[bytes, list[bytes]], receive: Receive) -> bytes:
         """The whole body. Raises BodyTooLarge (413), RequestTimeout (408)."""
-        capped = self._capped(headers, receive)
-        chunks = []
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_seconds):
-                more = True
-                while more:
-                    message = await capped()
-                    if message["type"] == "http.disconnect":
-                        raise errors.RequestTimeout("The client left before its body arrived.")
-                    chunks.append(message.get("body", b""))
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise errors.RequestTimeout from None
+        chunks: list[bytes] = []
+        capped = self._capped(headers, receive, self._settings.max_body_bytes)
+        await _receive_body(capped, self._settings.body_timeout_seconds, chunks.append)
         return b"".join(chunks)
 
-    def _capped(self, headers: dict[bytes, list[bytes]], receive: Receive) -> Receive:
+    async def _read_form(self, headers: dict[bytes, list[bytes]], receive: Receive) -> IO[bytes]:
+        """The whole body as a file, which is on the disk where it is large.
+
+        Raises BodyTooLarge (413), RequestTimeout (408), StorageFull (507).
+        """
+        capped = self._capped(headers, receive, self._settings.max_upload_bytes)
+        form = tempfile.SpooledTemporaryFile(max_size=_FORM_BYTES_IN_MEMORY)  # noqa: SIM115
+        try:
+            await _receive_body(capped, self._settings.upload_timeout_seconds, form.write)
+            form.seek(0)
+        except OSError as error:
+            form.close()
+            raise errors.StorageFull("There is no room for the upload.") from error
+        except BaseException:
+            form.close()
+            raise
+        return form
+
+    def _capped(self, headers: dict[bytes, list[bytes]], receive: Receive, limit: int) -> Receive:
         """`receive` that refuses a body over the limit, announced or not, as it arrives."""
-        limit = self._settings.max_body_bytes
         received = 0
         for length in headers.get(b"content-length", []):
             if not length.isdigit() or len(length) > 18 or int(length) > limit:
@@ -188,6 +206,31 @@ def _is_api(path: str) -> bool:
         return True
     wire = find_wire(path)
     return wire is not None and path.removeprefix(f"/{wire.prefix}") not in _DOCUMENTS
+
+
+def _is_upload(scope: Scope, headers: dict[bytes, list[bytes]]) -> bool:
+    """Whether a body may be large, and is kept out of memory: a form, where there are modules."""
+    content_type = headers.get(b"content-type", [b""])[0].lower()
+    return (
+        scope["method"] == "POST"
+        and scope["path"].startswith(_UPLOAD_PREFIX)
+        and content_type.partition(b";")[0].strip() == _FORM
+    )
+
+
+async def _receive_body(receive: Receive, seconds: float, keep: Callable[[bytes], object]) -> None:
+    """Raises RequestTimeout (408) if the body's end doesn't arrive in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise errors.RequestTimeout("The client left before its body arrived.")
+                keep(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise errors.RequestTimeout from None
 
 
 def _check_url(scope: Scope) -> None:

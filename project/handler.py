@@ -11,18 +11,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing
 from http import HTTPStatus
-from io import BytesIO
-from typing import Any
+from io import SEEK_END, BytesIO
+from typing import IO, Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http import Http404, HttpResponseNotAllowed, QueryDict, StreamingHttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
 from project.api import answer_error
 from tenants.db.engine import get_settings
 from tenants.directory import TenantEntry
-from tenants.errors import ApplicationError, NotFound, RequestTimeout
+from tenants.errors import (
+    ApplicationError,
+    MalformedForm,
+    NotFound,
+    RequestTimeout,
+    StorageFull,
+)
 from tenants.running import running
 
 Scope = MutableMapping[str, Any]
@@ -43,23 +51,60 @@ class MethodNotAllowed(ApplicationError):
         self.headers = {"Allow": allowed}  # type: ignore[misc]  # This answer's own.
 
 
+class _FormRequest(ASGIRequest):
+    """A request whose body is a form. What is wrong with it shows when an endpoint asks for its
+    files: by then the caller is known."""
+
+    _failure: ApplicationError | None = None
+
+    def read_form(self) -> None:
+        """Take the form to pieces. It passes over every byte, and writes large files to disk."""
+        try:
+            super().FILES  # noqa: B018  # Django reads the form when this is first asked for.
+        except OSError as error:
+            self._failure = StorageFull("There is no room for the upload.")
+            self._failure.__cause__ = error
+        except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError) as error:
+            self._failure = MalformedForm()
+            self._failure.__cause__ = error
+        if self._failure is not None:
+            self.POST = QueryDict()  # Or Django would read it once more.
+
+    @property
+    def FILES(self) -> Any:  # type: ignore[override]  # noqa: N802  # As Django has it.
+        """Raises MalformedForm (400), StorageFull (507)."""
+        if self._failure is not None:
+            raise self._failure
+        return super().FILES
+
+
 class LeanHandler:
     """Answers one request of the tenant API."""
 
     async def answer(
         self,
         scope: Scope,
-        body: bytes,
+        body: bytes | IO[bytes],
         receive: Receive,
         send: Send,
         host_tenant: TenantEntry | None,
     ) -> None:
         """Run the endpoint and send its response, unless the client goes away before.
 
-        body: the whole request body. host_tenant: the tenant whose host was asked, if any.
+        body: the whole request body; that of a form as a file.
+        host_tenant: the tenant whose host was asked, if any.
         """
-        request = ASGIRequest(scope, BytesIO(body))
-        request._body = body  # Read already; `request.body` is this.
+        if isinstance(body, bytes):
+            request = ASGIRequest(scope, BytesIO(body))
+            request._body = body  # Read already; `request.body` is this.
+        else:
+            request = _FormRequest(scope, body)
+            # Django takes a form without a length, as one sent in chunks is, for an empty one,
+            # and knows its type by lower-case letters only.
+            request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
+            body.seek(0)
+            parameters = request.META["CONTENT_TYPE"].partition(";")[2]
+            request.META["CONTENT_TYPE"] = f"multipart/form-data;{parameters}"
         request.request_id = scope["request_id"]  # type: ignore[attr-defined]
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
         request.running = running.enter()  # type: ignore[attr-defined]
@@ -69,6 +114,7 @@ class LeanHandler:
                 watch.finished = True
         finally:
             running.leave(request.running)  # type: ignore[attr-defined]
+            request.close()  # The temporary files of a form.
 
     async def _answer(self, request: ASGIRequest, send: Send) -> None:
         """Respond, or say why the request was ended; raise that if the response had begun."""
@@ -88,6 +134,8 @@ class LeanHandler:
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         try:
+            if isinstance(request, _FormRequest):
+                await asyncio.to_thread(request.read_form)
             match = request.resolver_match = get_resolver().resolve(request.path_info)
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except Http404:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from project import admin_theme
 from project.dev.settings import ENV_PREFIX, EmbeddedSettings
 from project.mail import MailSettings, django_mail
-from tenants.settings import EngineSettings, JsonList
+from tenants.settings import EngineSettings, JsonList, JsonObject
 
 
 class Settings(EmbeddedSettings, MailSettings, EngineSettings):
@@ -49,6 +49,26 @@ class Settings(EmbeddedSettings, MailSettings, EngineSettings):
     )
     body_timeout_seconds: float = Field(
         default=30.0, gt=0, description="How long a request body may take to arrive."
+    )
+    max_upload_bytes: int = Field(
+        default=26 * 1024 * 1024,
+        ge=1024,
+        description="Largest body of an upload (multipart/form-data), the form's own lines "
+        "included. What is beyond 1 MiB is written to a temporary file meanwhile, in `TMPDIR`.",
+    )
+    upload_timeout_seconds: float = Field(
+        default=120.0, gt=0, description="How long an upload may take to arrive."
+    )
+    file_storage: str = Field(
+        default="tenants.storage.DiskStorage",
+        description="The Django storage that keeps the tenants' files, by its dotted path, such as "
+        "`storages.backends.s3.S3Storage` (`pip install 'tenantry[s3]'`). By default a folder.",
+    )
+    file_storage_options: JsonObject = Field(
+        default={},
+        description="What that storage is made with, as a JSON object such as "
+        '`{"bucket_name": "files"}`; for the folder, `location` names another than '
+        "`<data_dir>/attachments`.",
     )
     drain_delay_seconds: float = Field(
         default=5.0,
@@ -233,6 +253,21 @@ DEFAULT_FROM_EMAIL = TENANTRY.email_from or f"Tenantry <tenantry@{TENANTRY.base_
 STATIC_URL = "/static/"
 # Files are served from the packages that bring them; there is no collection step to forget.
 SERVESTATIC_USE_FINDERS = True
+# Readable by the service's account alone.
+_DISK = {
+    "location": TENANTRY.data_dir / "attachments",
+    "directory_permissions_mode": 0o700,
+    "file_permissions_mode": 0o600,
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "tenants": {
+        "BACKEND": TENANTRY.file_storage,
+        "OPTIONS": (_DISK if TENANTRY.file_storage == "tenants.storage.DiskStorage" else {})
+        | TENANTRY.file_storage_options,
+    },
+}
 TIME_ZONE = "UTC"
 USE_TZ = True
 # Where `tenants/sessions.py` reads them.

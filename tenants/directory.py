@@ -280,9 +280,15 @@ def _create_registry_engine(settings: EngineSettings, connections: int) -> Async
 def make_tenant_entry(row: Any) -> TenantEntry:
     """From a row that has `TENANT_COLUMNS`."""
     # The driver's UUID is a subclass, which not every library takes for one.
-    ref = TenantRef(UUID(int=row.id.int), row.slug, frozenset(row.modules), row.database)
-    plan = get_settings().plans.get(row.plan)
-    return TenantEntry(ref, row.status, merge_limits(plan, row.limits))
+    limits = merge_limits(get_settings().plans.get(row.plan), row.limits)
+    ref = TenantRef(
+        UUID(int=row.id.int),
+        row.slug,
+        frozenset(row.modules),
+        row.database,
+        limits.retention_days,
+    )
+    return TenantEntry(ref, row.status, limits)
 
 
 def _key_values(row: Any) -> dict[str, Any]:

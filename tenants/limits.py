@@ -17,6 +17,7 @@ class Limits(BaseModel):
     429, and the other tenants notice nothing. concurrent_streams: its event streams that are open
     in one process; they don't count among the requests. api_keys: those that are neither revoked
     nor expired. members: those who were invited included. domains: verified or not.
+    retention_days: a default instead: after so many days a module erases what nothing is said of.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -26,6 +27,7 @@ class Limits(BaseModel):
     api_keys: _Count = None
     members: _Count = None
     domains: _Count = None
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
 
 def parse_limits(values: Mapping[str, Any]) -> dict[str, int]:

@@ -110,9 +110,13 @@ def _check_csrf(request: HttpRequest) -> None:
     """Raises CsrfFailed (403) for a change that another site may have made the browser send."""
     if request.method in SAFE_METHODS:
         return
-    # The token must stand in the header: the APIs read no forms.
+    # The token must stand in the header: a form is what another site can have the browser send.
+    form = vars(request).get("_post")
     request.POST = QueryDict()
-    if check_csrf(request) is not None:
+    is_refused = check_csrf(request) is not None
+    if form is not None:
+        request.POST = form
+    if is_refused:
         raise errors.CsrfFailed
 
 

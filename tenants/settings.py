@@ -24,6 +24,7 @@ def _parse_json(value: Any) -> Any:
 
 
 JsonList = Annotated[list[str], NoDecode, BeforeValidator(_parse_json)]
+JsonObject = Annotated[dict[str, Any], NoDecode, BeforeValidator(_parse_json)]
 Groups = Annotated[dict[str, list[str]], NoDecode, BeforeValidator(_parse_json)]
 Plans = Annotated[dict[str, Limits], NoDecode, BeforeValidator(_parse_json), Field(min_length=1)]
 

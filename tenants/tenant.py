@@ -10,12 +10,14 @@ class TenantRef:
 
     database: the alias of the database that holds the tenant's schema.
     modules: names of the modules that are enabled for it.
+    retention_days: of `tenants.limits.Limits`.
     """
 
     id: UUID
     slug: str
     modules: frozenset[str] = frozenset()
     database: str = "default"
+    retention_days: int | None = None
 
     @property
     def schema(self) -> str:

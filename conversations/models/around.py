@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from conversations.models.base import RATINGS, Base, one_of
@@ -87,11 +87,16 @@ class Attachment(Base):
 class Erasure(Base):
     """A receipt: what was erased for good, when and for whom. It holds nothing of the content.
 
-    subject: the id of the conversation, or of the end user. removed: how many of each kind.
+    subject: the id of the conversation, or of the end user. removed: how many of
+    each kind, and `kept`: the ids of conversations that legal holds kept.
     """
 
     __tablename__ = "erasures"
-    __table_args__ = (Index("erasures_created_at_idx", "created_at"),)
+    __table_args__ = (
+        Index("erasures_created_at_idx", "created_at"),
+        Index("erasures_subject_idx", "subject", "id"),
+        Index("erasures_open_idx", "created_at", postgresql_where=text("completed_at IS NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[str]
@@ -114,7 +119,14 @@ class AnsweredRequest(Base):
     """
 
     __tablename__ = "answered_requests"
-    __table_args__ = (Index("answered_requests_created_at_idx", "created_at"),)
+    __table_args__ = (
+        Index("answered_requests_created_at_idx", "created_at"),
+        Index(
+            "answered_requests_conversation_id_idx",
+            "conversation_id",
+            postgresql_where=text("conversation_id IS NOT NULL"),
+        ),
+    )
 
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)

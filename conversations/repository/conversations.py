@@ -5,11 +5,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import asc, desc, func, insert, select, tuple_, update
+from sqlalchemy import asc, desc, func, insert, or_, select, tuple_, update
 
 from conversations import schemas
 from conversations.schemas import CONVERSATION_PREFIX
-from conversations.statements import CONVERSATION_COLUMNS, CONVERSATIONS, IS_KEPT
+from conversations.statements import (
+    CONVERSATION_COLUMNS,
+    CONVERSATIONS,
+    IS_EXPIRED,
+    IS_KEPT,
+)
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
 
@@ -69,6 +74,29 @@ async def update_conversation(
     return _show_conversation(row) if row is not None else None
 
 
+async def restore_conversation(
+    session: WriteSession, conversation_id: UUID, *, now: datetime, deleted_after: datetime
+) -> schemas.Conversation | None:
+    """Show a conversation again that was deleted after a moment, or is under legal hold.
+
+    None if there is no such one, or its retention is over: its erasure may have begun.
+    """
+    c = CONVERSATIONS.c
+    statement = (
+        update(CONVERSATIONS)
+        .where(
+            c.id == conversation_id,
+            c.deleted_at.is_not(None),
+            or_(c.deleted_at > deleted_after, c.legal_hold),
+            or_(c.retain_until.is_(None), ~IS_EXPIRED),
+        )
+        .values(deleted_at=None, version=c.version + 1, updated_at=now)
+        .returning(*CONVERSATION_COLUMNS)
+    )
+    row = (await session.execute(statement)).first()
+    return _show_conversation(row) if row is not None else None
+
+
 async def count_usage(session: ReadSession) -> dict[str, int]:
     """The number of conversations and of their messages, deleted ones excepted."""
     query = select(
@@ -87,6 +115,8 @@ def _show_conversation(row: Any) -> schemas.Conversation:
         "title": row.title,
         "status": row.status,
         "metadata": row.metadata,
+        "expires_at": row.retain_until,
+        "legal_hold": row.legal_hold,
         "preview": row.preview,
         "last_seq": row.last_seq,
         "version": row.version,

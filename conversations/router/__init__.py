@@ -1,9 +1,12 @@
 """The module's routes. Each opens one session, calls one service function, and answers."""
 
 from conversations.router import (
+    attachments,
     conversations,
+    erasures,
     export,
     feed,
+    feedback,
     imports,
     messages,
     openai,
@@ -14,9 +17,12 @@ from conversations.router import (
 from conversations.router.base import router
 
 __all__ = [
+    "attachments",
     "conversations",
+    "erasures",
     "export",
     "feed",
+    "feedback",
     "imports",
     "messages",
     "openai",

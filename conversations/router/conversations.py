@@ -46,7 +46,7 @@ async def get_conversation(request: TenantRequest, conversation_id: str) -> Http
 async def change_conversation(
     request: TenantRequest, conversation_id: str, changes: schemas.ConversationChanges
 ) -> HttpResponse:
-    """Change the title, the status or the metadata; what is absent stays."""
+    """Change title, status, metadata, end or legal hold; what is absent stays."""
     async with write_session(request.auth.tenant) as session:
         conversation = await service.change_conversation(session, conversation_id, changes)
     return json_response(conversation)
@@ -62,7 +62,18 @@ async def archive_conversation(request: TenantRequest, conversation_id: str) -> 
 
 @router.delete("/conversations/{conversation_id}", response={204: None})
 async def delete_conversation(request: TenantRequest, conversation_id: str) -> HttpResponse:
-    """Delete a conversation with its messages: no read shows them any more."""
+    """Delete a conversation with its messages: no read shows them any more.
+
+    For a number of days it can be restored; then it is erased for good.
+    """
     async with write_session(request.auth.tenant) as session:
         await service.delete_conversation(session, conversation_id)
     return HttpResponse(status=204)
+
+
+@router.post("/conversations/{conversation_id}/restore", response=schemas.Conversation)
+async def restore_conversation(request: TenantRequest, conversation_id: str) -> HttpResponse:
+    """Undo the deletion of a conversation; one that isn't deleted stays as it is."""
+    async with write_session(request.auth.tenant) as session:
+        conversation = await service.restore_conversation(session, conversation_id)
+    return json_response(conversation)

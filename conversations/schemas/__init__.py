@@ -4,20 +4,27 @@ Inputs are strict pydantic models that refuse unknown fields. Outputs are typed 
 repository builds them, mypy checks them, and the OpenAPI document shows them.
 """
 
+from conversations.schemas.attachments import (
+    Attachment,
+    NewAttachment,
+)
 from conversations.schemas.base import (
     ATTACHMENT_PREFIX,
     CALL_PREFIX,
     CONVERSATION_PREFIX,
+    ERASURE_PREFIX,
     FEEDBACK_PREFIX,
     MESSAGE_PREFIX,
     SUMMARY_PREFIX,
     CallId,
     DraftId,
     ForeignId,
+    FutureMoment,
     Input,
     MessageText,
     Metadata,
     MetadataFilter,
+    Moment,
     PageQuery,
     Title,
 )
@@ -30,10 +37,22 @@ from conversations.schemas.conversations import (
     ConversationWithMessages,
     NewConversation,
 )
+from conversations.schemas.erasures import (
+    Erasure,
+    ErasureKind,
+    ErasureQuery,
+    Removed,
+)
 from conversations.schemas.feed import (
     Draft,
     FeedQuery,
     UserFeedQuery,
+)
+from conversations.schemas.feedback import (
+    Feedback,
+    FeedbackQuery,
+    GivenFeedback,
+    Rating,
 )
 from conversations.schemas.imports import (
     LINES_TYPE,
@@ -85,6 +104,7 @@ __all__ = [
     "ATTACHMENT_PREFIX",
     "CALL_PREFIX",
     "CONVERSATION_PREFIX",
+    "ERASURE_PREFIX",
     "FEEDBACK_PREFIX",
     "FORMAT_NAME",
     "FORMAT_VERSION",
@@ -94,6 +114,7 @@ __all__ = [
     "RECORDS",
     "SUMMARY_PREFIX",
     "AnyRecord",
+    "Attachment",
     "AttachmentRecord",
     "Batch",
     "CallId",
@@ -110,9 +131,16 @@ __all__ = [
     "Draft",
     "DraftId",
     "End",
+    "Erasure",
+    "ErasureKind",
+    "ErasureQuery",
     "FeedQuery",
+    "Feedback",
+    "FeedbackQuery",
     "FeedbackRecord",
     "ForeignId",
+    "FutureMoment",
+    "GivenFeedback",
     "Header",
     "ImportFormat",
     "ImportQuery",
@@ -125,12 +153,16 @@ __all__ = [
     "Messages",
     "Metadata",
     "MetadataFilter",
+    "Moment",
+    "NewAttachment",
     "NewConversation",
     "NewMessage",
     "NewMessages",
     "NewToolCall",
     "PageQuery",
     "PlacedToolCall",
+    "Rating",
+    "Removed",
     "Role",
     "SummaryRecord",
     "TextPart",

@@ -1,9 +1,18 @@
 """What the shapes have in common."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Json
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Json,
+)
 
 from conversations.settings import get_settings
 from tenants.errors import ApplicationError
@@ -12,7 +21,8 @@ from tenants.strict_json import parse_json
 settings = get_settings()
 # What ids begin with where they are shown.
 CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
-SUMMARY_PREFIX, FEEDBACK_PREFIX, ATTACHMENT_PREFIX = "sum", "fb", "att"
+SUMMARY_PREFIX, FEEDBACK_PREFIX = "sum", "fb"
+ATTACHMENT_PREFIX, ERASURE_PREFIX = "att", "era"
 
 
 def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +40,25 @@ def _is_strict(text: str) -> str:
     return text
 
 
+def _is_text(moment: Any) -> Any:
+    """Pydantic would take numbers, and dates written as numbers, for moments too."""
+    if not isinstance(moment, str) or moment[4:5] != "-":
+        raise ValueError("must be a moment such as 2030-01-31T12:00:00Z")
+    return moment
+
+
+def _is_ahead(moment: datetime) -> datetime:
+    if moment <= datetime.now(UTC):
+        raise ValueError("must lie in the future")
+    return moment
+
+
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_is_text, json_schema_input_type=str),
+    Field(strict=False, examples=["2099-12-31T00:00:00Z"]),
+]
+FutureMoment = Annotated[Moment, AfterValidator(_is_ahead)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_is_modest)]
 MetadataFilter = Annotated[Json[dict[str, Any]], BeforeValidator(_is_strict)]
 MessageText = Annotated[str, Field(max_length=settings.max_text_characters)]

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from conversations.schemas.base import (
     ForeignId,
+    FutureMoment,
     Input,
     Metadata,
     MetadataFilter,
@@ -21,7 +22,12 @@ ConversationStatus = Literal["active", "archived"]
 
 
 class NewConversation(Input):
-    """user_id and agent_id are the end user's and the agent's ids in your own system."""
+    """user_id and agent_id are the end user's and the agent's ids in your own system.
+
+    expires_at: when it is to be erased, null for never; where absent, as the tenant's
+    `retention_days` say.
+    legal_hold: whether nothing of it may be erased, whatever else is said.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,11 +47,13 @@ class NewConversation(Input):
     agent_id: ForeignId | None = None
     title: Title | None = None
     metadata: Metadata = Field(default={})
+    expires_at: FutureMoment | None = None
+    legal_hold: bool = False
     messages: list[NewMessage] = Field(default=[], max_length=settings.max_batch_messages)
 
 
 class ConversationChanges(Input):
-    """What is absent stays; metadata is replaced as a whole; a null title removes it."""
+    """What is absent stays; metadata is replaced as a whole; null removes a title and the end."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -56,11 +64,13 @@ class ConversationChanges(Input):
     title: Title | None = None
     status: ConversationStatus = "active"
     metadata: Metadata = Field(default={})
+    expires_at: FutureMoment | None = None
+    legal_hold: bool = False
 
     @model_validator(mode="after")
     def _changes_something(self) -> "ConversationChanges":
         if not self.model_fields_set:
-            raise ValueError("give at least one of title, status and metadata")
+            raise ValueError(f"give at least one of {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -79,7 +89,10 @@ class ConversationQuery(PageQuery):
 
 
 class Conversation(TypedDict):
-    """A conversation. `last_seq` is the position of its newest message."""
+    """A conversation. `last_seq` is the position of its newest message.
+
+    expires_at: when it is hidden and erased, null for never; not while `legal_hold`.
+    """
 
     id: Annotated[str, Field(examples=["conv_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
     user_id: str | None
@@ -87,6 +100,8 @@ class Conversation(TypedDict):
     title: str | None
     status: ConversationStatus
     metadata: dict[str, Any]
+    expires_at: datetime | None
+    legal_hold: bool
     preview: str | None
     last_seq: int
     version: int

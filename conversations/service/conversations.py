@@ -1,12 +1,13 @@
 """Conversations."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from conversations import errors, repository, schemas
 from conversations.schemas import CONVERSATION_PREFIX
 from conversations.service.keys import conversation_key
 from conversations.service.messages import append_messages
+from conversations.settings import get_settings
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.errors import InvalidCursor
@@ -25,7 +26,10 @@ async def start_conversation(
         session,
         {
             "id": conversation_id,
-            **new.model_dump(include={"user_id", "agent_id", "title", "metadata"}),
+            **new.model_dump(include={"user_id", "agent_id", "title", "metadata", "legal_hold"}),
+            "retain_until": new.expires_at
+            if "expires_at" in new.model_fields_set
+            else default_end(session, now),
             "created_at": now,
             "updated_at": now,
             "last_activity_at": now,
@@ -72,8 +76,11 @@ async def list_conversations(
 async def change_conversation(
     session: WriteSession, conversation_id: str, changes: schemas.ConversationChanges
 ) -> schemas.Conversation:
-    """Change title, status or metadata. Raises ConversationNotFound (404)."""
-    return await _update(session, conversation_id, changes.model_dump(exclude_unset=True))
+    """Change what is given. Raises ConversationNotFound (404)."""
+    values = changes.model_dump(exclude_unset=True)
+    if "expires_at" in values:
+        values["retain_until"] = values.pop("expires_at")
+    return await _update(session, conversation_id, values)
 
 
 async def archive_conversation(session: WriteSession, conversation_id: str) -> schemas.Conversation:
@@ -82,8 +89,30 @@ async def archive_conversation(session: WriteSession, conversation_id: str) -> s
 
 
 async def delete_conversation(session: WriteSession, conversation_id: str) -> None:
-    """Hide a conversation and its messages from every read. Raises ConversationNotFound (404)."""
-    await _update(session, conversation_id, {"status": "deleted"})
+    """Hide a conversation and its messages from every read; it can be restored for a while.
+
+    Raises ConversationNotFound (404).
+    """
+    await _update(session, conversation_id, {"deleted_at": datetime.now(UTC)})
+
+
+async def restore_conversation(session: WriteSession, conversation_id: str) -> schemas.Conversation:
+    """Undo a deletion; one that isn't deleted stays as it is.
+
+    Raises ConversationNotFound (404), also for one whose time to be restored is over.
+    """
+    now = datetime.now(UTC)
+    key = conversation_key(conversation_id)
+    restored = await repository.restore_conversation(
+        session, key, now=now, deleted_after=now - timedelta(days=get_settings().undo_days)
+    )
+    return restored or await get_conversation(session, conversation_id)
+
+
+def default_end(session: ReadSession, start: datetime) -> datetime | None:
+    """When a conversation that starts now is to be erased, if its client doesn't say."""
+    days = session.tenant.retention_days
+    return None if days is None else start + timedelta(days=days)
 
 
 async def count_usage(session: ReadSession) -> dict[str, int]:

@@ -12,6 +12,12 @@ from conversations.statements.append import (
     append_statement,
     lock_statement,
 )
+from conversations.statements.erasure import (
+    CLAIMED,
+    IS_CLAIMED,
+    family_of,
+    is_due,
+)
 from conversations.statements.feed import (
     active_statement,
     activity_statement,
@@ -24,15 +30,20 @@ from conversations.statements.pages import (
 )
 from conversations.statements.tables import (
     ANSWERED_REQUESTS,
+    ATTACHMENTS,
     CALL_COLUMNS,
     CALL_IS_KEPT,
     CALLS,
     CONVERSATION_COLUMNS,
     CONVERSATIONS,
+    ERASURES,
+    FEEDBACK,
+    IS_EXPIRED,
     IS_KEPT,
     IS_OPEN,
     MESSAGE_IS_KEPT,
     MESSAGES,
+    SUMMARIES,
 )
 from conversations.statements.usage import (
     TOKEN_COLUMNS,
@@ -41,22 +52,31 @@ from conversations.statements.usage import (
 
 __all__ = [
     "ANSWERED_REQUESTS",
+    "ATTACHMENTS",
     "CALLS",
     "CALL_COLUMNS",
     "CALL_IS_KEPT",
+    "CLAIMED",
     "CONVERSATIONS",
     "CONVERSATION_COLUMNS",
+    "ERASURES",
+    "FEEDBACK",
+    "IS_CLAIMED",
+    "IS_EXPIRED",
     "IS_KEPT",
     "IS_OPEN",
     "MESSAGES",
     "MESSAGE_IS_KEPT",
+    "SUMMARIES",
     "TOKEN_COLUMNS",
     "active_statement",
     "activity_statement",
     "append_statement",
+    "family_of",
     "find_answer_statement",
     "heads_statement",
     "in_conversation",
+    "is_due",
     "keep_answer_statement",
     "lock_statement",
     "message_statement",

@@ -52,7 +52,7 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
     c = CONVERSATIONS.c
     head = (
         update(CONVERSATIONS)
-        .where(c.id == conversation_id, c.status == "active")
+        .where(c.id == conversation_id, c.status == "active", IS_KEPT)
         .values(
             last_seq=c.last_seq + added,
             version=c.version + 1,

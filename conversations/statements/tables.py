@@ -1,12 +1,16 @@
 """The tables, and the columns that are shown."""
 
-from sqlalchemy import Table, literal_column
+from sqlalchemy import Table, and_, func, literal_column, or_
 
 from conversations.models import (
     OPEN_CALL_STATUSES,
     AnsweredRequest,
+    Attachment,
     Conversation,
+    Erasure,
+    Feedback,
     Message,
+    Summary,
     ToolCall,
 )
 
@@ -14,6 +18,10 @@ CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
 CALLS: Table = ToolCall.metadata.tables["tool_calls"]
 ANSWERED_REQUESTS: Table = AnsweredRequest.metadata.tables["answered_requests"]
+ATTACHMENTS: Table = Attachment.metadata.tables["attachments"]
+ERASURES: Table = Erasure.metadata.tables["erasures"]
+FEEDBACK: Table = Feedback.metadata.tables["feedback"]
+SUMMARIES: Table = Summary.metadata.tables["summaries"]
 CONVERSATION_COLUMNS = [
     CONVERSATIONS.c[name]
     for name in (
@@ -23,6 +31,8 @@ CONVERSATION_COLUMNS = [
         "title",
         "status",
         "metadata",
+        "retain_until",
+        "legal_hold",
         "preview",
         "last_seq",
         "version",
@@ -33,7 +43,18 @@ CONVERSATION_COLUMNS = [
         "last_activity_at",
     )
 ]
-IS_KEPT = CONVERSATIONS.c.status != "deleted"
+# Past its retention a conversation is as good as erased; a legal hold suspends the retention.
+IS_EXPIRED = and_(CONVERSATIONS.c.retain_until <= func.now(), ~CONVERSATIONS.c.legal_hold)
+IS_KEPT = and_(
+    CONVERSATIONS.c.deleted_at.is_(None),
+    # A process of the release before, while this one is being rolled out, sets the status alone.
+    CONVERSATIONS.c.status != "deleted",
+    or_(
+        CONVERSATIONS.c.retain_until.is_(None),
+        CONVERSATIONS.c.retain_until > func.now(),
+        CONVERSATIONS.c.legal_hold,
+    ),
+)
 MESSAGE_IS_KEPT = MESSAGES.c.deleted_at.is_(None)
 CALL_IS_KEPT = CALLS.c.deleted_at.is_(None)
 # Written out and not bound, so that it is seen to be the condition of the partial index.

@@ -18,7 +18,8 @@ class EmbeddedSettings(BaseSettings):
 
     data_dir: Path = Field(
         default=ROOT / ".tenantry",
-        description="Folder of the embedded PostgreSQL and of what `manage.py dev` generates.",
+        description="Folder of the embedded PostgreSQL, of what `manage.py dev` generates, and of "
+        "the tenants' files, unless they are kept elsewhere.",
     )
     postgres_bin_dir: Path | None = Field(
         default=None,

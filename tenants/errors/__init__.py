@@ -56,6 +56,7 @@ from tenants.errors.database import (
     TenantUnavailable,
     TransactionConflict,
 )
+from tenants.errors.files import FileStoreUnavailable
 from tenants.errors.requests import (
     BodyTooLarge,
     CsrfFailed,
@@ -63,6 +64,7 @@ from tenants.errors.requests import (
     InvalidHost,
     KeyInUrl,
     MalformedBody,
+    MalformedForm,
     ModuleNotEnabled,
     RequestTimeout,
     ScopeMissing,
@@ -97,6 +99,7 @@ __all__ = [
     "DomainNotFound",
     "DomainNotVerified",
     "DomainTaken",
+    "FileStoreUnavailable",
     "IdempotencyKeyReused",
     "InvalidCursor",
     "InvalidHost",
@@ -110,6 +113,7 @@ __all__ = [
     "LimitReached",
     "LockTimeout",
     "MalformedBody",
+    "MalformedForm",
     "MemberNotFound",
     "ModuleNotEnabled",
     "NotFound",

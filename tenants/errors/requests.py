@@ -14,6 +14,12 @@ class MalformedBody(ApplicationError):
     message = "The request body is not valid JSON."
 
 
+class MalformedForm(ApplicationError):
+    status = 400
+    code = "malformed_form"
+    message = "The request body is not a valid form of type multipart/form-data."
+
+
 class UnsupportedMediaType(ApplicationError):
     status = 415
     code = "unsupported_media_type"

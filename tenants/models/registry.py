@@ -8,7 +8,9 @@ from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import RegexValidator
 from django.db import models
 
+from tenants.apps import get_settings
 from tenants.ids import new_id
+from tenants.limits import merge_limits
 from tenants.names import HOST_PATTERN, SLUG_PATTERN
 from tenants.tenant import TenantRef
 
@@ -76,7 +78,10 @@ class Tenant(models.Model):
 
     @property
     def ref(self) -> TenantRef:
-        return TenantRef(self.id, self.slug, frozenset(self.modules), self.database)
+        limits = merge_limits(get_settings().plans.get(self.plan), self.limits)
+        return TenantRef(
+            self.id, self.slug, frozenset(self.modules), self.database, limits.retention_days
+        )
 
     @property
     def schema(self) -> str:

@@ -11,6 +11,7 @@ from tenants.modules import get_modules, list_operations
 
 PREFIX = "/api/v1"
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Route:
     """One operation. bodies: what may be sent to it, the likeliest first; empty if nothing is.
 
     query: parameters of the URL that it can't do without. is_stream: it answers with events.
+    is_form: whether that is a form, with a file beside what the body says.
     """
 
     method: str
@@ -28,6 +30,7 @@ class Route:
     bodies: tuple[Any, ...]
     query: tuple[str, ...] = ()
     is_stream: bool = False
+    is_form: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.template}"
@@ -65,6 +68,7 @@ def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Rout
                 if parameter.get("in") == "query" and parameter.get("required")
             ),
             is_stream="text/event-stream" in str(operation.get("responses", {})),
+            is_form=FORM in operation.get("requestBody", {}).get("content", {}),
         )
         for template, operations in document["paths"].items()
         for method, operation in operations.items()
@@ -99,7 +103,10 @@ def _shape(template: str) -> str:
 
 def _bodies(operation: dict[str, Any], document: dict[str, Any]) -> Iterator[Any]:
     content = operation.get("requestBody", {}).get("content", {})
-    if content:
+    if FORM in content:
+        for body in _examples(content[FORM]["schema"], document):
+            yield {name: value for name, value in body.items() if name != "file"}
+    elif content:
         yield from _examples(content[JSON]["schema"], document)
 
 

@@ -7,6 +7,7 @@ path parameter of its module's routes, and for each that their URLs must have.
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tenants.testing import ApiClient
 
@@ -33,6 +34,15 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
     }
     for _ in range(2):
         made = (await client.post("/conversations", json=conversation)).json()
+    message = f"/conversations/{made['id']}/messages/{made['messages'][0]['id']}"
+    for author in (word, f"{word}-2"):
+        given = {"author": author, "rating": "up", "comment": word}
+        feedback = (await client.put(f"{message}/feedback", json=given)).json()
+    attachment = (await client.post("/attachments", **upload(word))).json()
+    for number in range(2):
+        someone = f"{word}-erased-{number}"
+        await client.post("/conversations", json={"user_id": someone})
+        erasure = (await client.post(f"/users/{someone}/erase")).json()
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
@@ -40,7 +50,18 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         "item_id": made["messages"][0]["id"],
         "call_id": calls[0],
         "draft_id": "draft",
+        "feedback_id": feedback["id"],
+        "attachment_id": attachment["id"],
+        "erasure_id": erasure["id"],
         "user_id": word,
+    }
+
+
+def upload(word: str) -> dict[str, Any]:
+    """A form with a file, for a request."""
+    return {
+        "files": {"file": (f"{word}.txt", word.encode(), "text/plain")},
+        "data": {"user_id": word},
     }
 
 

@@ -44,7 +44,9 @@ def code_of(response):
 async def send(client, route, values, body=None, **options):
     """Call a route; the template is absolute, whatever the client's base."""
     url = f"http://localhost{route.path(values)}"
-    if route.bodies:
+    if route.is_form:
+        options |= {"files": {"file": ("a.txt", b"a", "text/plain")}, "data": body}
+    elif route.bodies:
         options["json"] = body
     return await client.request(route.method, url, **options)
 

@@ -1,4 +1,6 @@
+import errno
 import logging
+import tempfile
 import time
 from datetime import UTC, datetime
 from io import StringIO
@@ -447,6 +449,86 @@ async def test_a_client_that_leaves_in_its_body_is_no_error(application, tenant,
     await exchange.run(application)
 
     assert [orjson.loads(line)["status"] for line in log_lines()] == [408]
+
+
+# Uploads
+
+FORM = (b"content-type", b"multipart/form-data; boundary=x")
+UPLOAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n%b\r\n--x--\r\n'
+UPLOADS = "/api/v1/attachments"
+
+
+async def test_an_upload_has_a_cap_of_its_own(gateway, tenant):
+    caps = gateway(max_body_bytes=1024, max_upload_bytes=10_000)
+
+    def upload(size, content_type=FORM, path=UPLOADS, method="POST"):
+        body = UPLOAD % (b"a" * size)
+        chunks = [body[:1000], body[1000:]]
+        headers = bearer(tenant, content_type)
+        return Exchange(method, path, headers=headers, chunks=chunks).run(caps)
+
+    assert (await upload(9_000)).status == 201
+    # Cut off as they arrive: no length is announced.
+    for refused in (
+        await upload(10_000),
+        await upload(9_000, JSON),
+        await upload(9_000, method="PUT"),
+        await upload(9_000, path="/api/admin/v1/tenants"),
+    ):
+        assert (refused.status, refused.problem["code"]) == (413, "body_too_large")
+
+
+async def test_an_upload_that_is_too_slow_is_cut_off(gateway, tenant):
+    chunks = [UPLOAD[:20]]
+    exchange = Exchange("POST", UPLOADS, headers=bearer(tenant, FORM), chunks=chunks, stalls=True)
+
+    await exchange.run(gateway(upload_timeout_seconds=0.1))
+
+    assert (exchange.status, exchange.problem["code"]) == (408, "request_timeout")
+
+
+@pytest.mark.parametrize("content_type", [b"MultiPart/Form-Data; boundary=x", FORM[1] + b";a=b"])
+async def test_a_form_is_known_however_its_type_is_written(application, tenant, content_type):
+    headers = bearer(tenant, (b"content-type", content_type))
+
+    exchange = await Exchange("POST", UPLOADS, headers=headers, chunks=[UPLOAD % b"a"]).run(
+        application
+    )
+
+    assert exchange.status == 201
+
+
+async def test_an_upload_without_a_key_is_refused_like_all_else(application):
+    exchange = await Exchange("POST", UPLOADS, headers=[*LOCAL, FORM], chunks=[UPLOAD % b"a"]).run(
+        application
+    )
+
+    assert (exchange.status, exchange.problem["code"]) == (401, "unauthenticated")
+
+
+async def test_a_full_disk_is_said_to_be_full(application, tenant, monkeypatch):
+    class Full(tempfile.SpooledTemporaryFile):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("project.gateway.tempfile.SpooledTemporaryFile", Full)
+
+    exchange = await Exchange(
+        "POST", UPLOADS, headers=bearer(tenant, FORM), chunks=[UPLOAD % b"a"]
+    ).run(application)
+
+    assert (exchange.status, exchange.problem["code"]) == (507, "storage_full")
+
+
+async def test_an_upload_leaves_no_temporary_file(application, tenant, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for content in (b"a" * 3_000_000, b"a" * 30_000_000):
+        exchange = await Exchange(
+            "POST", UPLOADS, headers=bearer(tenant, FORM), chunks=[UPLOAD % content]
+        ).run(application)
+        assert exchange.status in {201, 413}
+
+    assert list(tmp_path.iterdir()) == []
 
 
 # Errors

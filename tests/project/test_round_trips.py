@@ -24,6 +24,8 @@ READ, APPEND = 3, 4  # Nothing that is called often may cost more.
 CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"}}
 MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
 NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
+FEEDBACK = {"author": "user-7", "rating": "down"}
+FORM = {"files": {"file": ("a.txt", b"Oslo", "text/plain")}}
 ONE = "/conversations/{conversation_id}"
 
 
@@ -50,12 +52,28 @@ BUDGETS = {
     ("GET", ONE): (READ, None),
     ("PATCH", ONE): (3, {"title": "Weather"}),
     ("POST", f"{ONE}/archive"): (3, None),
+    # One that isn't deleted is read instead.
+    ("POST", f"{ONE}/restore"): (4, None),
     ("DELETE", ONE): (3, None),
     ("POST", f"{ONE}/messages"): (3, NEXT),
     ("GET", f"{ONE}/messages"): (READ, None),
     ("GET", f"{ONE}/messages/{{message_id}}"): (READ, None),
     ("GET", f"{ONE}/tool-calls"): (READ, None),
     ("POST", f"{ONE}/drafts/{{draft_id}}"): (READ, {"delta": "Hm"}),
+    ("GET", f"{ONE}/feedback"): (READ, None),
+    ("GET", f"{ONE}/messages/{{message_id}}/feedback"): (READ, None),
+    ("PUT", f"{ONE}/messages/{{message_id}}/feedback"): (3, FEEDBACK),
+    ("DELETE", f"{ONE}/messages/{{message_id}}/feedback/{{feedback_id}}"): (3, None),
+    ("POST", "/attachments"): (3, FORM),
+    ("GET", "/attachments/{attachment_id}"): (READ, None),
+    ("GET", "/attachments/{attachment_id}/content"): (READ, None),
+    # Nothing is locked while the bytes are being removed.
+    ("DELETE", "/attachments/{attachment_id}"): (6, None),
+    ("GET", "/erasures"): (READ, None),
+    ("GET", "/erasures/{erasure_id}"): (READ, None),
+    # In short transactions: claim, messages, files, the row, the receipt.
+    ("POST", f"{ONE}/erase"): (19, None),
+    ("POST", "/users/{path:user_id}/erase"): (37, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
     ("GET", "/usage"): (READ, None),
@@ -187,16 +205,25 @@ async def registry_proxy(application):
 
 
 async def make_path(api: httpx.AsyncClient, template: str) -> str:
-    """The template with the ids of a new conversation, its message and its open tool call."""
-    user_id = secrets.token_hex(8)
-    answer = await api.post("/conversations", json={"user_id": user_id, "messages": [MESSAGE]})
+    """The template with the ids of a new conversation and of what belongs to it."""
+    user = f"user-{secrets.token_hex(4)}"
+    for name in ("erased", user):
+        body = {"user_id": name, "messages": [MESSAGE]}
+        answer = await api.post("/conversations", json=body)
     conversation = answer.json()
     (message,) = conversation["messages"]
+    path = f"/conversations/{conversation['id']}/messages/{message['id']}/feedback"
+    feedback = (await api.put(path, json=FEEDBACK)).json()
+    attachment = (await api.post("/attachments", **FORM)).json()
+    erasure = (await api.post("/users/erased/erase")).json()
     return template.replace("{path:", "{").format(
         conversation_id=conversation["id"],
         message_id=message["id"],
         call_id=CALL["call_id"],
-        user_id=user_id,
+        feedback_id=feedback["id"],
+        attachment_id=attachment["id"],
+        erasure_id=erasure["id"],
+        user_id=user,
         draft_id="draft",
     )
 
@@ -206,7 +233,8 @@ async def count(api, proxy, method, template, path=None, **headers) -> int:
     path, (_, body) = path or await make_path(api, template), BUDGETS[method, template]
     proxy.round_trips = 0
     body = body() if callable(body) else body
-    answer = await api.request(method, path, json=body, headers=headers)
+    sent = body if body is FORM else {"json": body}
+    answer = await api.request(method, path, headers=headers, **sent)
     assert answer.is_success, answer.text
     return proxy.round_trips
 
