@@ -7,10 +7,12 @@ A message stands at its `seq`, contiguous from 1 in its conversation; a tool cal
 from conversations.models.around import AnsweredRequest, Attachment, Erasure, Feedback, Summary
 from conversations.models.base import (
     CALL_STATUSES,
+    CLOSED_CALL_STATUSES,
     CONVERSATION_STATUSES,
     MESSAGE_STATUSES,
     OPEN_CALL_STATUSES,
     RATINGS,
+    READY_CALL_STATUSES,
     ROLES,
     Base,
 )
@@ -19,11 +21,13 @@ from conversations.models.log import SEARCHED_CHARACTERS, Conversation, Message,
 
 __all__ = [
     "CALL_STATUSES",
+    "CLOSED_CALL_STATUSES",
     "CONVERSATION_STATUSES",
     "LANGUAGES",
     "MESSAGE_STATUSES",
     "OPEN_CALL_STATUSES",
     "RATINGS",
+    "READY_CALL_STATUSES",
     "ROLES",
     "SEARCHED_CHARACTERS",
     "AnsweredRequest",

@@ -4,6 +4,12 @@ Each function is one statement, one round trip. Rows leave in the shape in which
 them.
 """
 
+from conversations.repository.closing import (
+    close_calls,
+    list_overdue,
+    list_overdue_in,
+    lock_conversation,
+)
 from conversations.repository.conversations import (
     count_usage,
     find_conversation,
@@ -12,10 +18,19 @@ from conversations.repository.conversations import (
     update_conversation,
 )
 from conversations.repository.messages import append_messages, find_message, list_messages
-from conversations.repository.tool_calls import find_tool_call, list_tool_calls
+from conversations.repository.tool_calls import (
+    FoundCall,
+    change_call,
+    find_tool_call,
+    list_tool_calls,
+    start_call,
+)
 
 __all__ = [
+    "FoundCall",
     "append_messages",
+    "change_call",
+    "close_calls",
     "count_usage",
     "find_conversation",
     "find_message",
@@ -23,6 +38,10 @@ __all__ = [
     "insert_conversation",
     "list_conversations",
     "list_messages",
+    "list_overdue",
+    "list_overdue_in",
     "list_tool_calls",
+    "lock_conversation",
+    "start_call",
     "update_conversation",
 ]

@@ -4,6 +4,7 @@ Every function takes the session of the caller's transaction first. Ids come as 
 them; one that can't be an id is simply not found.
 """
 
+from conversations.service.closing import FIRST_OVERDUE, expire_calls, list_overdue
 from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
@@ -19,20 +20,36 @@ from conversations.service.messages import (
     get_message,
     list_messages,
 )
-from conversations.service.tool_calls import list_tool_calls, report_result
+from conversations.service.tool_calls import (
+    approve_call,
+    cancel_call,
+    deny_call,
+    get_tool_call,
+    list_tool_calls,
+    report_result,
+    start_call,
+)
 
 __all__ = [
+    "FIRST_OVERDUE",
     "PREVIEW_CHARACTERS",
     "append_messages",
+    "approve_call",
     "archive_conversation",
+    "cancel_call",
     "change_conversation",
     "count_usage",
     "delete_conversation",
+    "deny_call",
+    "expire_calls",
     "get_conversation",
     "get_message",
+    "get_tool_call",
     "list_conversations",
     "list_messages",
+    "list_overdue",
     "list_tool_calls",
     "report_result",
+    "start_call",
     "start_conversation",
 ]

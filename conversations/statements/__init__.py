@@ -5,26 +5,34 @@ the same statement to the server, and stay prepared there.
 """
 
 from conversations.statements.append import append_statement
+from conversations.statements.closing import close_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
     CALL_COLUMNS,
+    CALL_IS_KEPT,
     CALLS,
     CONVERSATION_COLUMNS,
     CONVERSATIONS,
     IS_KEPT,
     IS_OPEN,
+    IS_READY,
+    MESSAGE_IS_KEPT,
     MESSAGES,
 )
 
 __all__ = [
     "CALLS",
     "CALL_COLUMNS",
+    "CALL_IS_KEPT",
     "CONVERSATIONS",
     "CONVERSATION_COLUMNS",
     "IS_KEPT",
     "IS_OPEN",
+    "IS_READY",
     "MESSAGES",
+    "MESSAGE_IS_KEPT",
     "append_statement",
+    "close_statement",
     "in_conversation",
     "message_statement",
     "page_statement",

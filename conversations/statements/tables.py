@@ -2,7 +2,13 @@
 
 from sqlalchemy import Table, literal_column
 
-from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, ToolCall
+from conversations.models import (
+    OPEN_CALL_STATUSES,
+    READY_CALL_STATUSES,
+    Conversation,
+    Message,
+    ToolCall,
+)
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
@@ -29,6 +35,9 @@ CONVERSATION_COLUMNS = [
 IS_KEPT = CONVERSATIONS.c.status != "deleted"
 # Written out and not bound, so that it is seen to be the condition of the partial index.
 IS_OPEN = CALLS.c.status.in_([literal_column(f"'{status}'") for status in OPEN_CALL_STATUSES])
+IS_READY = CALLS.c.status.in_([literal_column(f"'{status}'") for status in READY_CALL_STATUSES])
+MESSAGE_IS_KEPT = MESSAGES.c.deleted_at.is_(None)
+CALL_IS_KEPT = CALLS.c.deleted_at.is_(None)
 CALL_COLUMNS = [
     CALLS.c[name]
     for name in (
@@ -38,7 +47,14 @@ CALL_COLUMNS = [
         "arguments",
         "status",
         "error",
+        "attempts",
+        "deadline",
+        "decided_by",
+        "decided_at",
+        "reason",
         "output_message_id",
+        "created_at",
+        "updated_at",
         "message_id",
         "index",
     )

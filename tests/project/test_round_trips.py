@@ -37,6 +37,11 @@ BUDGETS = {
     ("GET", f"{ONE}/messages"): (READ, None),
     ("GET", f"{ONE}/messages/{{message_id}}"): (READ, None),
     ("GET", f"{ONE}/tool-calls"): (READ, None),
+    ("GET", f"{ONE}/tool-calls/{{call_id}}"): (READ, None),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/start"): (3, None),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/approve"): (3, {"by": "user-7"}),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/deny"): (3, {"by": "user-7"}),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/cancel"): (3, {}),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
 }
@@ -139,7 +144,9 @@ async def registry_proxy(application):
 
 async def make_path(api: httpx.AsyncClient, template: str) -> str:
     """The template with the ids of a new conversation, its message and its open tool call."""
-    answer = await api.post("/conversations", json={"messages": [MESSAGE]})
+    call = {**CALL, "requires_approval": template.endswith(("/approve", "/deny"))}
+    asking = {**MESSAGE, "tool_calls": [call]}
+    answer = await api.post("/conversations", json={"messages": [asking]})
     conversation = answer.json()
     (message,) = conversation["messages"]
     return template.format(
