@@ -18,6 +18,14 @@ from conversations.repository.conversations import (
     update_conversation,
 )
 from conversations.repository.messages import append_messages, find_message, list_messages
+from conversations.repository.repair import (
+    Flaw,
+    fill_gap,
+    find_flaws,
+    hide_messages,
+    link_outputs,
+    set_counts,
+)
 from conversations.repository.tool_calls import (
     FoundCall,
     change_call,
@@ -27,21 +35,27 @@ from conversations.repository.tool_calls import (
 )
 
 __all__ = [
+    "Flaw",
     "FoundCall",
     "append_messages",
     "change_call",
     "close_calls",
     "count_usage",
+    "fill_gap",
     "find_conversation",
+    "find_flaws",
     "find_message",
     "find_tool_call",
+    "hide_messages",
     "insert_conversation",
+    "link_outputs",
     "list_conversations",
     "list_messages",
     "list_overdue",
     "list_overdue_in",
     "list_tool_calls",
     "lock_conversation",
+    "set_counts",
     "start_call",
     "update_conversation",
 ]

@@ -35,6 +35,7 @@ from conversations.schemas.messages import (
     NewMessages,
     Role,
 )
+from conversations.schemas.repair import Check, Finding, Repair
 from conversations.schemas.tool_calls import (
     CallResult,
     CallStatus,
@@ -55,12 +56,14 @@ __all__ = [
     "CallResult",
     "CallStatus",
     "Cancellation",
+    "Check",
     "Conversation",
     "ConversationChanges",
     "ConversationQuery",
     "ConversationStatus",
     "ConversationWithMessages",
     "Decision",
+    "Finding",
     "ForeignId",
     "Input",
     "Message",
@@ -75,6 +78,7 @@ __all__ = [
     "NewToolCall",
     "PageQuery",
     "PlacedToolCall",
+    "Repair",
     "Role",
     "TextPart",
     "Title",

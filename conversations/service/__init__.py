@@ -20,6 +20,7 @@ from conversations.service.messages import (
     get_message,
     list_messages,
 )
+from conversations.service.repair import check_conversation, repair_conversation
 from conversations.service.tool_calls import (
     approve_call,
     cancel_call,
@@ -38,6 +39,7 @@ __all__ = [
     "archive_conversation",
     "cancel_call",
     "change_conversation",
+    "check_conversation",
     "count_usage",
     "delete_conversation",
     "deny_call",
@@ -49,6 +51,7 @@ __all__ = [
     "list_messages",
     "list_overdue",
     "list_tool_calls",
+    "repair_conversation",
     "report_result",
     "start_call",
     "start_conversation",

@@ -5,6 +5,7 @@ the same statement to the server, and stay prepared there.
 """
 
 from conversations.statements.append import append_statement
+from conversations.statements.check import FINDINGS_OF_A_KIND, check_statement
 from conversations.statements.closing import close_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
@@ -26,12 +27,14 @@ __all__ = [
     "CALL_IS_KEPT",
     "CONVERSATIONS",
     "CONVERSATION_COLUMNS",
+    "FINDINGS_OF_A_KIND",
     "IS_KEPT",
     "IS_OPEN",
     "IS_READY",
     "MESSAGES",
     "MESSAGE_IS_KEPT",
     "append_statement",
+    "check_statement",
     "close_statement",
     "in_conversation",
     "message_statement",

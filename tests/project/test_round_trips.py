@@ -42,6 +42,9 @@ BUDGETS = {
     ("POST", f"{ONE}/tool-calls/{{call_id}}/approve"): (3, {"by": "user-7"}),
     ("POST", f"{ONE}/tool-calls/{{call_id}}/deny"): (3, {"by": "user-7"}),
     ("POST", f"{ONE}/tool-calls/{{call_id}}/cancel"): (3, {}),
+    ("GET", f"{ONE}/check"): (READ, None),
+    # It locks the head, and looks.
+    ("POST", f"{ONE}/repair"): (4, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
 }
