@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import MetaData
 
 from tenants.db.unit_of_work import ReadSession, WriteSession
+from tenants.tenant import TenantRef
 
 Hook = Callable[[WriteSession], Awaitable[None]]
 Count = Callable[[ReadSession], Awaitable[dict[str, int]]]
@@ -37,6 +38,21 @@ class Hooks:
     tenant_deleted: Hook | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a module does for each active tenant from time to time.
+
+    name: lower-case identifier, unique in the module. every_seconds: its period; 0 turns it off.
+    run: does it for one tenant, in sessions of its own, and returns how many things it dealt with.
+    It must bear being cut off, which it is after a minute, and being run twice at once; where it
+    has nothing to do it should cost one cheap query, for there may be ten thousand tenants.
+    """
+
+    name: str
+    every_seconds: float
+    run: Callable[[TenantRef], Awaitable[int]]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     """A feature that tenants have or have not.
@@ -49,6 +65,7 @@ class Module:
     settings: the module's own settings model, with the prefix `TENANTRY_<NAME>_`.
     requires: names of modules that a tenant must have for this one, and that go first.
     usage: counts what the module holds for a tenant, such as `{"notes": 3}`, for administrators.
+    jobs: what it does beside the requests.
     """
 
     name: str
@@ -60,4 +77,5 @@ class Module:
     settings: type[BaseSettings] | None = None
     requires: tuple[str, ...] = ()
     usage: Count | None = None
+    jobs: tuple[Job, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)

@@ -6,7 +6,7 @@ from ninja import Router
 from sqlalchemy import MetaData
 
 from tenants.db.base import create_metadata
-from tenants.module import Module
+from tenants.module import Job, Module
 
 _REVISION = '''
 """{revision}"""
@@ -65,6 +65,7 @@ def make_module(
     router: Router | None = None,
     metadata: MetaData | None = None,
     requires: tuple[str, ...] = (),
+    jobs: tuple[Job, ...] = (),
 ) -> Module:
     """A module whose revisions `<name>_0001` … do these upgrades.
 
@@ -88,4 +89,5 @@ def make_module(
         metadata=metadata if metadata is not None else create_metadata(),
         revisions=revisions,
         requires=requires,
+        jobs=jobs,
     )
