@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from conversations import service
+from conversations import jobs, service
 from conversations.models import Base
 from conversations.router import router
-from conversations.settings import ConversationsSettings
-from tenants.module import Module
+from conversations.settings import ConversationsSettings, get_settings
+from tenants.module import Job, Module
+
+_settings = get_settings()
 
 module = Module(
     name="conversations",
@@ -17,4 +19,11 @@ module = Module(
     revisions=Path(__file__).parent / "revisions",
     settings=ConversationsSettings,
     usage=service.count_usage,
+    jobs=(
+        Job(
+            name="expire_calls",
+            every_seconds=_settings.expire_calls_every_seconds,
+            run=jobs.expire_calls,
+        ),
+    ),
 )

@@ -28,6 +28,11 @@ class ConversationsSettings(BaseSettings):
     max_metadata_bytes: int = Field(
         default=16_384, ge=2, description="Size of a conversation's metadata as JSON."
     )
+    expire_calls_every_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        description="How often servers look for tool calls that are overdue; 0 for never.",
+    )
 
 
 @cache

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
 from conversations import schemas
 from conversations.repository.tool_calls import show_placed_call
@@ -15,6 +15,7 @@ from conversations.statements import (
     CONVERSATIONS,
     IS_OPEN,
     close_statement,
+    overdue_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.errors import TransactionConflict
@@ -62,14 +63,10 @@ async def list_overdue(
 
     after: deadline and id of the last one that was listed before.
     """
-    position = tuple_(CALLS.c.deadline, CALLS.c.id)
-    query = (
-        select(CALLS.c.deadline, CALLS.c.id, CALLS.c.conversation_id)
-        .where(CALLS.c.deadline <= now, IS_OPEN, CALL_IS_KEPT, position > after)
-        .order_by(*position.clauses)
-        .limit(limit)
+    rows = await session.fetch(
+        overdue_statement(), at=now, after_deadline=after[0], after_id=after[1], limit=limit
     )
-    return [(row.deadline, row.id, row.conversation_id) for row in await session.execute(query)]
+    return [(row["deadline"], row["id"], row["conversation_id"]) for row in rows]
 
 
 async def list_overdue_in(

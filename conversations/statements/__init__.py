@@ -6,7 +6,7 @@ the same statement to the server, and stay prepared there.
 
 from conversations.statements.append import append_statement
 from conversations.statements.check import FINDINGS_OF_A_KIND, check_statement
-from conversations.statements.closing import close_statement
+from conversations.statements.closing import close_statement, overdue_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
     CALL_COLUMNS,
@@ -38,5 +38,6 @@ __all__ = [
     "close_statement",
     "in_conversation",
     "message_statement",
+    "overdue_statement",
     "page_statement",
 ]

@@ -1,4 +1,4 @@
-"""Closing tool calls that have no result: one statement."""
+"""Closing tool calls that have no result, and finding those that are due."""
 
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -27,11 +28,32 @@ from conversations.statements.tables import (
     CALLS,
     CONVERSATIONS,
     IS_KEPT,
+    IS_OPEN,
     MESSAGES,
 )
 from tenants.db.base import Timestamp
+from tenants.db.statement import CompiledStatement
 
 _MARK = literal_column("""'{"synthetic": true}'""", JSONB)
+
+
+# What it costs to look where nothing is overdue is paid for each tenant, time and again.
+@cache
+def overdue_statement() -> CompiledStatement:
+    """Up to `limit` open calls overdue at `at`, beyond `after_deadline` and `after_id`."""
+    position = tuple_(CALLS.c.deadline, CALLS.c.id)
+    after = bindparam("after_deadline", type_=Timestamp), bindparam("after_id", type_=Uuid)
+    return CompiledStatement(
+        select(CALLS.c.deadline, CALLS.c.id, CALLS.c.conversation_id)
+        .where(
+            CALLS.c.deadline <= bindparam("at", type_=Timestamp),
+            IS_OPEN,
+            CALL_IS_KEPT,
+            position > tuple_(*after),
+        )
+        .order_by(*position.clauses)
+        .limit(bindparam("limit", type_=BigInteger))
+    )
 
 
 @cache

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import secrets
+import signal
 import time
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from tenants import lifecycle
@@ -25,7 +27,8 @@ from tenants.management.output import CONFLICT, FAILED, MISSING, USAGE
 from tenants.models import JobPass, Tenant
 from tenants.module import Job
 from tenants.modules import get_modules
-from tenants.testing import TESTER
+from tenants.testing import API, TESTER
+from tests.project.processes import running_serve
 from tests.tenants.test_commands import plain_streams, run  # noqa: F401  # Fixtures.
 
 HOUR = 3600.0
@@ -391,6 +394,7 @@ class TestRunning:
         assert known == {
             f"{module.name}.{job.name}" for module in get_modules() for job in module.jobs
         }
+        assert "conversations.expire_calls" in known
 
 
 class TestCommand:
@@ -466,3 +470,22 @@ class TestCommand:
         result = await run("run_jobs", "--tenant", bare.slug, "--json")
 
         assert (result.code, result.json) == (0, [])
+
+
+def test_a_server_runs_the_jobs_and_stops(tenant):
+    call = {"call_id": "a", "name": "n", "timeout_seconds": 0.1}
+    body = {"messages": [{"role": "assistant", "tool_calls": [call]}]}
+    settings = {
+        "TENANTRY_JOBS_AT_ONCE": "2",
+        "TENANTRY_CONVERSATIONS_EXPIRE_CALLS_EVERY_SECONDS": "1",
+    }
+    with running_serve("--workers", "2", **settings) as service:
+        url = f"{service.base_url}{API}/conversations"
+        made = httpx.post(url, headers=tenant.headers, json=body).json()
+        path = f"{url}/{made['id']}/tool-calls/a"
+        deadline = time.monotonic() + 20
+        while httpx.get(path, headers=tenant.headers).json()["status"] != "expired":
+            assert time.monotonic() < deadline, service.log.read_text()
+            time.sleep(0.2)
+        assert service.end(signal.SIGTERM) == 0
+        assert "Traceback" not in service.log.read_text()
