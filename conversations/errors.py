@@ -99,6 +99,23 @@ class ToolCallCompleted(Conflict):
     message = "The tool call already has another result."
 
 
+class ToolCallAwaitsApproval(Conflict):
+    code = "tool_call_awaits_approval"
+    message = (
+        "The tool call is `awaiting_approval`. It can be started and answered once it is approved."
+    )
+
+
+class ApprovalNotAwaited(Conflict):
+    code = "approval_not_awaited"
+    message = "The tool call awaits no approval."
+
+
+class ToolCallOverdue(Conflict):
+    code = "tool_call_overdue"
+    message = "The tool call's deadline has passed, and it is about to expire."
+
+
 class UnknownToolCall(InvalidInput):
     code = "unknown_tool_call"
     message = "A message of role `tool` names a `call_id` that the conversation does not have."

@@ -8,11 +8,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
+
 from conversations import service
 from tenants.db.unit_of_work import WriteSession, read_session, write_session
+from tenants.errors import ApplicationError
 from tenants.files import FileStore
 from tenants.tenant import TenantRef
 
+log = structlog.get_logger(__name__)
+
+_CALLS = 100
+# A tenant with more overdue calls than these batches hold has to wait for the next run.
+_BATCHES = 10
 FilesOf = Callable[[TenantRef], FileStore]
 
 # A run leaves the rest to the next one after so many seconds; the engine cuts it off later.
@@ -21,6 +29,48 @@ _UNFINISHED = 100
 # An upload whose bytes are there and whose row isn't may be under way for as long.
 _STRAY_AFTER = timedelta(hours=1)
 _NAMES = 1000
+_ANSWERS = 1000
+
+
+async def expire_calls(tenant: TenantRef) -> int:
+    """Expire overdue tool calls, each conversation's in a transaction of its own.
+
+    Where nothing is overdue, it costs one look into an index. One conversation that fails does not
+    keep the others from it. Returns how many calls have expired; raises the last failure.
+    """
+    now, after = datetime.now(UTC), service.FIRST_OVERDUE
+    expired, failure = 0, None
+    for _ in range(_BATCHES):
+        async with read_session(tenant) as session:
+            overdue = await service.list_overdue(session, now, after, _CALLS)
+        for conversation_id in dict.fromkeys(each[2] for each in overdue):
+            try:
+                expired += await _expire_in(tenant, conversation_id, now)
+            except ApplicationError as error:
+                log.warning("calls.not_expired", tenant=tenant.slug, reason=str(error))
+                failure = error
+        if len(overdue) < _CALLS:
+            break
+        after = overdue[-1][:2]
+    if failure is not None:
+        raise failure
+    return expired
+
+
+async def _expire_in(tenant: TenantRef, conversation_id: UUID, now: datetime) -> int:
+    async with write_session(tenant) as session:
+        return await service.expire_calls(session, conversation_id, now)
+
+
+async def forget_answers(tenant: TenantRef) -> int:
+    """Forget the answers to requests that are older than they are kept. Returns how many."""
+    forgotten = 0
+    while True:
+        async with write_session(tenant) as session:
+            count = await service.forget_answered_requests(session, _ANSWERS)
+        forgotten += count
+        if count < _ANSWERS:
+            return forgotten
 
 
 async def erase_due(files_of: FilesOf, tenant: TenantRef) -> int:

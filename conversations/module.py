@@ -6,9 +6,11 @@ from pathlib import Path
 from conversations import jobs, service
 from conversations.models import Base
 from conversations.router import openai, openai_errors, router
-from conversations.settings import ConversationsSettings
-from tenants.module import Hooks, Module, Wire
+from conversations.settings import ConversationsSettings, get_settings
+from tenants.module import Hooks, Job, Module, Wire
 from tenants.storage import TenantFiles
+
+_settings = get_settings()
 
 module = Module(
     name="conversations",
@@ -28,4 +30,31 @@ module = Module(
         ),
     ),
     hooks=Hooks(tenant_deleted=partial(jobs.remove_files, TenantFiles)),
+    jobs=(
+        Job(
+            name="expire_calls",
+            every_seconds=_settings.expire_calls_every_seconds,
+            run=jobs.expire_calls,
+        ),
+        Job(
+            name="finish_erasures",
+            every_seconds=_settings.finish_erasures_every_seconds,
+            run=partial(jobs.finish_erasures, TenantFiles),
+        ),
+        Job(
+            name="erase_due",
+            every_seconds=_settings.erase_due_every_seconds,
+            run=partial(jobs.erase_due, TenantFiles),
+        ),
+        Job(
+            name="forget_answers",
+            every_seconds=_settings.forget_answers_every_seconds,
+            run=jobs.forget_answers,
+        ),
+        Job(
+            name="remove_stray_files",
+            every_seconds=_settings.remove_stray_files_every_seconds,
+            run=partial(jobs.remove_stray_files, TenantFiles),
+        ),
+    ),
 )

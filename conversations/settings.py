@@ -73,6 +73,34 @@ class ConversationsSettings(BaseSettings):
         le=3650,
         description="How long a deleted conversation can be restored; then it is erased.",
     )
+    expire_calls_every_seconds: float = Field(
+        default=120.0,
+        ge=0,
+        description="How often servers look for tool calls that are overdue; 0 for never.",
+    )
+    finish_erasures_every_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How often servers carry on erasures that were cut off or took longer than a "
+        "request; 0 for never.",
+    )
+    erase_due_every_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="How often servers erase what is past its end or its time to be restored; "
+        "0 for never.",
+    )
+    forget_answers_every_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="How often servers forget answers that are older than `idempotency_hours`; "
+        "0 for never.",
+    )
+    remove_stray_files_every_seconds: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="How often servers remove bytes that no attachment has; 0 for never.",
+    )
 
     @field_validator("attachment_media_types")
     @classmethod

@@ -1,10 +1,9 @@
 """The ASGI application: its start and end, and HTTP through the gateway."""
 
 import asyncio
-import contextlib
 import gc
 import os
-from typing import Any, NoReturn
+from typing import Any
 
 import django
 
@@ -26,6 +25,7 @@ from project.threads import registry_threads  # noqa: E402
 from tenants.db.engine import dispose_engines  # noqa: E402
 from tenants.directory import Directory, get_directory, set_directory  # noqa: E402
 from tenants.errors import DatabaseUnavailable  # noqa: E402
+from tenants.jobs import keep_running_jobs  # noqa: E402
 from tenants.lifecycle import keep_filled  # noqa: E402
 from tenants.lifecycle.owner import close_owner_connections, keep_owner_connections  # noqa: E402
 from tenants.logins import find_problems  # noqa: E402
@@ -42,7 +42,7 @@ class Application:
     def __init__(self) -> None:
         self.settings: Settings = django_settings.TENANTRY
         self._gateway = Gateway(self.settings, ASGIHandler())
-        self._filler: asyncio.Task[NoReturn] | None = None
+        self._beside: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -65,7 +65,9 @@ class Application:
                 hub.start()
                 keep_owner_connections()
                 if self.settings.spares:
-                    self._filler = asyncio.create_task(keep_filled(), name="spares")
+                    self._beside.append(asyncio.create_task(keep_filled(), name="spares"))
+                if self.settings.jobs_at_once:
+                    self._beside.append(asyncio.create_task(keep_running_jobs(), name="jobs"))
         except DatabaseUnavailable as error:
             return [f"the registry can't be read ({error.__cause__}); run `manage.py migrate`"]
         except (asyncpg.PostgresError, OSError) as error:
@@ -75,11 +77,10 @@ class Application:
         return problems
 
     async def stop(self) -> None:
-        if self._filler is not None:
-            self._filler.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._filler
-            self._filler = None
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        self._beside.clear()
         await interrupt_all()
         await hub.stop()
         await get_directory().stop()

@@ -31,7 +31,7 @@ _GROUPS = {
     "Tenants": ["tenants", "domains"],
     "People and keys": ["keys", "members", "operators"],
     "Migrations": ["make_revision", "rollout", "migrate_tenants"],
-    "Look after it": ["doctor", "audit"],
+    "Look after it": ["doctor", "audit", "run_jobs"],
 }
 # Django's commands, which don't say what they are for here.
 _DJANGO = {

@@ -12,7 +12,7 @@ alive.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -197,6 +197,10 @@ class Directory:
         """The first row of a query on the registry, or None. Raises DatabaseUnavailable (503)."""
         return await self._fetch(self._engine, statement, parameters)
 
+    async def fetch_all(self, statement: Any, **parameters: Any) -> Sequence[Any]:
+        """The rows of a query on the registry. Raises DatabaseUnavailable (503)."""
+        return await self._fetch_all(self._engine, statement, parameters)
+
     def _keep(self, cache: dict[str, Any], name: str, entry: Any, generation: int) -> None:
         if generation == self._generation:
             if len(cache) >= _MAX_ENTRIES:
@@ -256,12 +260,18 @@ class Directory:
             raise
 
     async def _fetch(self, engine: AsyncEngine, statement: Any, parameters: dict[str, Any]) -> Any:
-        """The first row or None, within the time for which an old answer would be trusted."""
+        rows = await self._fetch_all(engine, statement, parameters)
+        return rows[0] if rows else None
+
+    async def _fetch_all(
+        self, engine: AsyncEngine, statement: Any, parameters: dict[str, Any]
+    ) -> Sequence[Any]:
+        """The rows, within the time for which an old answer would be trusted."""
         try:
             async with asyncio.timeout(self._settings.registry_trust_seconds):
                 async with engine.connect() as connection:
                     result = await connection.execute(statement, parameters)
-                    return result.first() if result.returns_rows else None
+                    return result.all() if result.returns_rows else []
         except (SQLAlchemyError, OSError) as error:  # A timeout is an OSError.
             raise DatabaseUnavailable("The registry is not available. Try again.") from error
 

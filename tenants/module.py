@@ -15,6 +15,7 @@ from sqlalchemy import MetaData
 
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.errors import ApplicationError
+from tenants.tenant import TenantRef
 
 Hook = Callable[[WriteSession], Awaitable[None]]
 Count = Callable[[ReadSession], Awaitable[dict[str, int]]]
@@ -53,6 +54,21 @@ class Wire:
     statuses: Mapping[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a module does for each active tenant from time to time.
+
+    name: lower-case identifier, unique in the module. every_seconds: its period; 0 turns it off.
+    run: does it for one tenant, in sessions of its own, and returns how many things it dealt with.
+    It must bear being cut off, which it is after a minute, and being run twice at once; where it
+    has nothing to do it should cost one cheap query, for there may be ten thousand tenants.
+    """
+
+    name: str
+    every_seconds: float
+    run: Callable[[TenantRef], Awaitable[int]]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     """A feature that tenants have or have not.
@@ -66,6 +82,7 @@ class Module:
     requires: names of modules that a tenant must have for this one, and that go first.
     usage: counts what the module holds for a tenant, such as `{"notes": 3}`, for administrators.
     wires: its APIs of other shapes.
+    jobs: what it does beside the requests.
     """
 
     name: str
@@ -78,4 +95,5 @@ class Module:
     requires: tuple[str, ...] = ()
     usage: Count | None = None
     wires: tuple[Wire, ...] = ()
+    jobs: tuple[Job, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)

@@ -76,11 +76,12 @@ def order_modules(modules: Sequence[Module]) -> tuple[Module, ...]:
 
     Raises ImproperlyConfigured with all that is wrong: bad or double names, missing or circular
     needs, tables or routes of two modules, routes with a way in of their own, wires without a
-    place of their own, revisions that aren't one line or whose names two modules share.
+    place of their own, bad or double names of jobs, revisions that aren't one line or whose names
+    two modules share.
     """
     problems = [*_name_clashes(modules), *_table_clashes(modules), *_route_clashes(modules)]
     for module in modules:
-        problems += _auth_problems(module)
+        problems += [*_auth_problems(module), *_job_problems(module)]
     problems += _wire_problems(modules)
     problems += _revision_problems(modules)
     by_name = {module.name: module for module in sorted(modules, key=lambda module: module.name)}
@@ -193,6 +194,26 @@ def _auth_problems(module: Module) -> list[str]:
                     problems.append(f"{route} brings its own way to authenticate")
                 if not operation.is_async:
                     problems.append(f"{route} is not async")
+    return problems
+
+
+def _job_problems(module: Module) -> list[str]:
+    names = [job.name for job in module.jobs]
+    problems = [
+        f"job {name!r} of module {module.name} is not a lower-case identifier"
+        for name in names
+        if not _NAME.fullmatch(name)
+    ]
+    problems += [
+        f"two jobs of module {module.name} are named {name}"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    problems += [
+        f"the period of job {job.name} of module {module.name} is negative"
+        for job in module.jobs
+        if job.every_seconds < 0
+    ]
     return problems
 
 

@@ -88,6 +88,13 @@ class EngineSettings(BaseModel):
         description="Schemas that the server makes ahead, so that onboarding takes one over "
         "instead of making it; 0 for none.",
     )
+    jobs_at_once: int = Field(
+        default=2,
+        ge=0,
+        le=100,
+        description="Tenants for which a server process runs the modules' jobs at once; with 0 it "
+        "runs none, and leaves them to other processes or to `manage.py run_jobs`.",
+    )
     invitation_days: int = Field(
         default=7, ge=1, le=90, description="How long an invitation can be accepted."
     )

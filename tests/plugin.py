@@ -34,6 +34,8 @@ def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
     _resources.callback(shutil.rmtree, folder, ignore_errors=True)
     os.environ[f"{ENV_PREFIX}DATA_DIR"] = str(folder)
     os.environ[f"{ENV_PREFIX}MODULES"] = '["conversations", "tests.sample"]'
+    # Tests run jobs when they want them to be run.
+    os.environ[f"{ENV_PREFIX}JOBS_AT_ONCE"] = "0"
     _resources.enter_context(ensure_database(server_settings=_FAST))
     return (yield)
 

@@ -13,10 +13,12 @@ from conversations.models.around import (
 )
 from conversations.models.base import (
     CALL_STATUSES,
+    CLOSED_CALL_STATUSES,
     CONVERSATION_STATUSES,
     MESSAGE_STATUSES,
     OPEN_CALL_STATUSES,
     RATINGS,
+    READY_CALL_STATUSES,
     ROLES,
     Base,
 )
@@ -30,11 +32,13 @@ from conversations.models.log import (
 
 __all__ = [
     "CALL_STATUSES",
+    "CLOSED_CALL_STATUSES",
     "CONVERSATION_STATUSES",
     "LANGUAGES",
     "MESSAGE_STATUSES",
     "OPEN_CALL_STATUSES",
     "RATINGS",
+    "READY_CALL_STATUSES",
     "ROLES",
     "SEARCHED_CHARACTERS",
     "AnsweredRequest",

@@ -14,7 +14,10 @@ CONVERSATION_STATUSES = ("active", "archived", "deleted")
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MESSAGE_STATUSES = ("in_progress", "completed", "incomplete")
 OPEN_CALL_STATUSES = ("requested", "awaiting_approval", "running")
-CALL_STATUSES = (*OPEN_CALL_STATUSES, "succeeded", "failed", "denied", "cancelled", "expired")
+CLOSED_CALL_STATUSES = ("succeeded", "failed", "denied", "cancelled", "expired")
+CALL_STATUSES = (*OPEN_CALL_STATUSES, *CLOSED_CALL_STATUSES)
+# Open calls that may be begun or answered.
+READY_CALL_STATUSES = ("requested", "running")
 RATINGS = ("up", "down")
 
 

@@ -7,7 +7,6 @@ them.
 from conversations.repository.answered_requests import (
     FoundAnswer,
     delete_answers_before,
-    delete_answers_of,
     find_answer,
     keep_answer,
 )
@@ -18,6 +17,12 @@ from conversations.repository.attachments import (
     find_attachment,
     insert_attachment,
     list_storage_names,
+)
+from conversations.repository.closing import (
+    close_calls,
+    list_overdue,
+    list_overdue_in,
+    lock_conversation,
 )
 from conversations.repository.conversations import (
     count_usage,
@@ -86,7 +91,7 @@ from conversations.repository.imports import (
     insert_messages,
     insert_summaries,
     link_branches,
-    lock_conversation,
+    lock_imported,
 )
 from conversations.repository.items import (
     find_held,
@@ -104,9 +109,20 @@ from conversations.repository.messages import (
     list_messages,
     lock_head,
 )
+from conversations.repository.repair import (
+    Flaw,
+    fill_gap,
+    find_flaws,
+    hide_messages,
+    link_outputs,
+    set_counts,
+)
 from conversations.repository.tool_calls import (
+    FoundCall,
+    change_call,
     find_tool_call,
     list_tool_calls,
+    start_call,
 )
 from conversations.repository.usage import sum_usage
 from conversations.repository.writes import (
@@ -118,7 +134,9 @@ from conversations.repository.writes import (
 __all__ = [
     "FIRST_KEY",
     "ActiveConversation",
+    "Flaw",
     "FoundAnswer",
+    "FoundCall",
     "Head",
     "Key",
     "Row",
@@ -127,25 +145,28 @@ __all__ = [
     "advance_head",
     "answer_calls",
     "append_messages",
+    "change_call",
     "claim_conversation",
     "claim_due",
     "claim_family",
+    "close_calls",
     "complete_erasure",
     "count_attachments",
     "count_usage",
     "delete_answers_before",
-    "delete_answers_of",
     "delete_attachment",
     "delete_feedback",
     "erase_attachments",
     "erase_conversation",
     "erase_feedback_of",
     "erase_messages",
+    "fill_gap",
     "find_answer",
     "find_append",
     "find_attachment",
     "find_conversation",
     "find_erasure",
+    "find_flaws",
     "find_held",
     "find_item_rows",
     "find_last_erasure",
@@ -156,6 +177,7 @@ __all__ = [
     "hide_call",
     "hide_content",
     "hide_message",
+    "hide_messages",
     "insert_attachment",
     "insert_calls",
     "insert_conversation",
@@ -168,6 +190,7 @@ __all__ = [
     "is_user",
     "keep_answer",
     "link_branches",
+    "link_outputs",
     "list_active",
     "list_claimed_family",
     "list_conversation_feedback",
@@ -181,11 +204,14 @@ __all__ = [
     "list_message_feedback",
     "list_messages",
     "list_open_erasures",
+    "list_overdue",
+    "list_overdue_in",
     "list_rows_from",
     "list_storage_names",
     "list_tool_calls",
     "lock_conversation",
     "lock_head",
+    "lock_imported",
     "lock_subject",
     "put_feedback",
     "read_attachments",
@@ -195,8 +221,10 @@ __all__ = [
     "read_summaries",
     "remember_append",
     "restore_conversation",
+    "set_counts",
     "sign_conversations",
     "sign_users",
+    "start_call",
     "sum_usage",
     "update_conversation",
     "wait_for_append",

@@ -1,6 +1,5 @@
 """Answers to requests that may be repeated."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -71,11 +70,6 @@ async def delete_answers_before(session: WriteSession, oldest: datetime, limit: 
         .with_for_update(skip_locked=True)
     )
     return await _delete(session, c.digest.in_(old))
-
-
-async def delete_answers_of(session: WriteSession, conversation_ids: Collection[UUID]) -> int:
-    """Delete what was answered about these conversations."""
-    return await _delete(session, ANSWERED_REQUESTS.c.conversation_id.in_(conversation_ids))
 
 
 async def _delete(session: WriteSession, condition: Any) -> int:

@@ -22,9 +22,9 @@ class Head(NamedTuple):
     is_kept: bool
 
 
-async def lock_conversation(session: WriteSession, ids: Sequence[UUID]) -> Head | None:
+async def lock_imported(session: WriteSession, ids: Sequence[UUID]) -> Head | None:
     """The first of these that is here, hidden or not. Nobody appends to it meanwhile."""
-    row = (await session.execute(imports.lock_conversation(ids))).first()
+    row = (await session.execute(imports.lock_imported(ids))).first()
     return Head(_plain(row.id), row.last_seq, row.is_kept) if row is not None else None
 
 

@@ -9,11 +9,11 @@ import orjson
 from sqlalchemy import ARRAY, Text, bindparam, exc, func, select
 
 from conversations import errors, schemas
+from conversations.models import CLOSED_CALL_STATUSES
 from conversations.schemas import CONVERSATION_PREFIX, MESSAGE_PREFIX
 from conversations.statements import (
     CALL_IS_KEPT,
     CALLS,
-    IS_OPEN,
     append_statement,
     lock_statement,
     message_statement,
@@ -115,15 +115,18 @@ async def find_message(
 async def _raise_unanswerable(
     session: ReadSession, conversation_id: UUID, call_ids: list[str]
 ) -> None:
-    """Raises UnknownToolCall (422), or ToolCallCompleted (409) if the conversation has them all."""
-    query = select(func.count()).where(
+    """Raises ToolCallAwaitsApproval (409) if one of them does; else UnknownToolCall (422), or
+    ToolCallCompleted (409) if the conversation has them all."""
+    query = select(CALLS.c.status).where(
         CALLS.c.conversation_id == conversation_id,
         CALLS.c.call_id == func.any(bindparam("wanted", call_ids, type_=ARRAY(Text))),
         CALL_IS_KEPT,
-        # One that is open now came with this append, after the message that names it.
-        ~IS_OPEN,
     )
-    known = (await session.execute(query)).scalar_one()
+    statuses = list((await session.execute(query)).scalars())
+    if "awaiting_approval" in statuses:
+        raise errors.ToolCallAwaitsApproval
+    # One that is open now came with this append, after the message that names it.
+    known = sum(status in CLOSED_CALL_STATUSES for status in statuses)
     raise errors.ToolCallCompleted if known == len(call_ids) else errors.UnknownToolCall
 
 
@@ -135,7 +138,7 @@ def _constraint(error: exc.IntegrityError) -> str | None:
 def _show_message(row: Any) -> schemas.Message:
     # The calls are JSON already, and go into the answer as they are.
     calls: Any = orjson.Fragment(row["tool_calls"]) if row["tool_calls"] else []
-    return {
+    message: schemas.Message = {
         "id": show_id(MESSAGE_PREFIX, row["id"]),
         "conversation_id": show_id(CONVERSATION_PREFIX, row["conversation_id"]),
         "seq": row["seq"],
@@ -149,3 +152,6 @@ def _show_message(row: Any) -> schemas.Message:
         "tool_calls": calls,
         "created_at": row["created_at"],
     }
+    if row["synthetic"]:
+        message["synthetic"] = True
+    return message

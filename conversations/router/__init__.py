@@ -11,6 +11,7 @@ from conversations.router import (
     messages,
     openai,
     openai_errors,
+    repair,
     tool_calls,
     usage,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "messages",
     "openai",
     "openai_errors",
+    "repair",
     "router",
     "tool_calls",
     "usage",

@@ -9,8 +9,9 @@ from ninja.files import UploadedFile
 
 from conversations import schemas, service
 from conversations.router.base import router
+from conversations.router.retries import answer_once
 from tenants.auth import TenantRequest
-from tenants.db.unit_of_work import read_session, write_session
+from tenants.db.unit_of_work import read_session
 from tenants.errors import InvalidInput
 from tenants.files import Content
 from tenants.responses import json_response
@@ -45,9 +46,8 @@ async def store_attachment(
     content = Content(file.file, file.size or 0)
     name, media_type = file.name or "", file.content_type or ""
     upload = service.keep_upload(TenantFiles(tenant), content, name, media_type, new)
-    async with upload as write, write_session(tenant) as session:
-        attachment = await write(session)
-    return json_response(attachment, 201)
+    async with upload as write:
+        return await answer_once(request, write, 201)
 
 
 @router.get(ONE, response=schemas.Attachment)

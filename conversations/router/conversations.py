@@ -74,6 +74,6 @@ async def delete_conversation(request: TenantRequest, conversation_id: str) -> H
 @router.post("/conversations/{conversation_id}/restore", response=schemas.Conversation)
 async def restore_conversation(request: TenantRequest, conversation_id: str) -> HttpResponse:
     """Undo the deletion of a conversation; one that isn't deleted stays as it is."""
-    async with write_session(request.auth.tenant) as session:
-        conversation = await service.restore_conversation(session, conversation_id)
-    return json_response(conversation)
+    return await answer_once(
+        request, lambda session: service.restore_conversation(session, conversation_id)
+    )

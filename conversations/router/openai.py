@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpResponse
 from ninja import Query, Router
 
+from conversations.router.retries import answer_once
 from conversations.schemas import openai as wire
 from conversations.service import openai as service
 from conversations.settings import get_settings
@@ -24,9 +25,7 @@ async def start_conversation(
     request: TenantRequest, new: wire.NewConversation = _EMPTY
 ) -> HttpResponse:
     """Start a conversation, optionally with up to 20 items."""
-    async with write_session(request.auth.tenant) as session:
-        conversation = await service.start_conversation(session, new)
-    return json_response(conversation)
+    return await answer_once(request, lambda session: service.start_conversation(session, new))
 
 
 @router.get(_ONE, response=wire.Conversation)
@@ -42,9 +41,9 @@ async def change_conversation(
     request: TenantRequest, conversation_id: str, changes: wire.ConversationChanges
 ) -> HttpResponse:
     """Replace the metadata."""
-    async with write_session(request.auth.tenant) as session:
-        conversation = await service.change_conversation(session, conversation_id, changes)
-    return json_response(conversation)
+    return await answer_once(
+        request, lambda session: service.change_conversation(session, conversation_id, changes)
+    )
 
 
 @router.delete(_ONE, response=wire.DeletedConversation)
@@ -64,9 +63,11 @@ async def append_items(
     A retry of the SDK, by its header `x-stainless-retry-count`, is answered with what the attempt
     before it wrote, while that is the newest of the conversation.
     """
-    async with write_session(request.auth.tenant) as session:
-        items = await service.append_items(session, conversation_id, new.items, _attempt(request))
-    return json_response(items)
+    attempt = _attempt(request)
+    return await answer_once(
+        request,
+        lambda session: service.append_items(session, conversation_id, new.items, attempt),
+    )
 
 
 @router.get(_ITEMS, response=wire.ItemList)

@@ -1,7 +1,7 @@
 """Messages, with their tool calls."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
@@ -92,6 +92,8 @@ class Message(TypedDict):
     """One entry of the log, at position `seq`, counted from 1.
 
     kind: `message`, or what the OpenAI wire calls an item of another type, which is read there.
+    synthetic: there, and true, where the service itself wrote the output of a tool call that has
+    no result.
     """
 
     id: Annotated[str, Field(examples=["msg_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
@@ -105,6 +107,7 @@ class Message(TypedDict):
     model: str | None
     token_count: int | None
     tool_calls: list[ToolCall]
+    synthetic: NotRequired[bool]
     created_at: datetime
 
 

@@ -10,7 +10,6 @@ from conversations.service.answered_requests import (
     conversation_of,
     find_answer,
     forget_answered_requests,
-    forget_answers_of,
     keep_answer,
 )
 from conversations.service.attachments import (
@@ -20,6 +19,11 @@ from conversations.service.attachments import (
     get_attachment,
     keep_upload,
     open_attachment,
+)
+from conversations.service.closing import (
+    FIRST_OVERDUE,
+    expire_calls,
+    list_overdue,
 )
 from conversations.service.conversations import (
     archive_conversation,
@@ -70,9 +74,18 @@ from conversations.service.messages import (
     get_message,
     list_messages,
 )
+from conversations.service.repair import (
+    check_conversation,
+    repair_conversation,
+)
 from conversations.service.tool_calls import (
+    approve_call,
+    cancel_call,
+    deny_call,
+    get_tool_call,
     list_tool_calls,
     report_result,
+    start_call,
 )
 from conversations.service.usage import report_usage
 from conversations.service.user_feed import (
@@ -81,24 +94,30 @@ from conversations.service.user_feed import (
 )
 
 __all__ = [
+    "FIRST_OVERDUE",
     "PREVIEW_CHARACTERS",
     "Answer",
     "Export",
     "ExportPage",
     "RepeatableRequest",
     "append_messages",
+    "approve_call",
     "archive_conversation",
     "begin_conversation_erasure",
     "begin_due_erasure",
     "begin_user_erasure",
+    "cancel_call",
     "carry_on",
     "change_conversation",
     "check_attachments",
+    "check_conversation",
     "conversation_of",
     "count_usage",
     "default_end",
     "delete_attachment",
     "delete_conversation",
+    "deny_call",
+    "expire_calls",
     "export_all",
     "export_conversation",
     "export_user",
@@ -107,11 +126,11 @@ __all__ = [
     "follow_conversation",
     "follow_user",
     "forget_answered_requests",
-    "forget_answers_of",
     "get_attachment",
     "get_conversation",
     "get_erasure",
     "get_message",
+    "get_tool_call",
     "give_feedback",
     "keep_answer",
     "keep_upload",
@@ -120,6 +139,7 @@ __all__ = [
     "list_erasures",
     "list_message_feedback",
     "list_messages",
+    "list_overdue",
     "list_tool_calls",
     "list_unfinished",
     "open_attachment",
@@ -127,9 +147,11 @@ __all__ = [
     "open_user_feed",
     "read_export",
     "relay_draft",
+    "repair_conversation",
     "report_result",
     "report_usage",
     "restore_conversation",
+    "start_call",
     "start_conversation",
     "withdraw_feedback",
 ]

@@ -6,7 +6,7 @@ afterwards, either both are there or neither is.
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,11 +118,6 @@ async def forget_answered_requests(session: WriteSession, limit: int) -> int:
     Fewer than `limit` means that no more are left, except what others are deleting just now.
     """
     return await repository.delete_answers_before(session, _oldest(), limit)
-
-
-async def forget_answers_of(session: WriteSession, conversation_ids: Collection[UUID]) -> int:
-    """Delete the answers about conversations that are being erased, and say how many."""
-    return await repository.delete_answers_of(session, conversation_ids)
 
 
 def _oldest() -> datetime:

@@ -1,6 +1,7 @@
 """What an append is made of: rows, with outputs paired to calls."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 from conversations import errors, schemas
@@ -18,7 +19,8 @@ class Batch(TypedDict):
 def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
     """Give ids to messages and calls, and pair the outputs with calls of the same batch.
 
-    Raises ToolCallCompleted (409) if two messages answer the same call.
+    Raises ToolCallCompleted (409) if two messages answer the same call, ToolCallAwaitsApproval
+    (409) if one answers a call of the batch that has yet to be approved.
     """
     batch: Batch = {"messages": [], "calls": [], "answers": []}
     open_calls: dict[str, dict[str, Any]] = {}
@@ -42,8 +44,10 @@ def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
             if message.call_id in answered:
                 raise errors.ToolCallCompleted
             answered.add(message.call_id)
-            if message.call_id in open_calls:
-                open_calls[message.call_id].update(status="succeeded", output_message_id=row["id"])
+            if call := open_calls.get(message.call_id):
+                if call["status"] == "awaiting_approval":
+                    raise errors.ToolCallAwaitsApproval
+                call.update(status="succeeded", output_message_id=row["id"])
             else:
                 batch["answers"].append(
                     {
@@ -53,16 +57,23 @@ def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
                         "error": None,
                     }
                 )
-        for index, call in enumerate(message.tool_calls):
-            open_calls[call.call_id] = {
+        for index, new_call in enumerate(message.tool_calls):
+            open_calls[new_call.call_id] = {
                 "id": new_id(),
                 "message_id": row["id"],
                 "index": index,
-                "call_id": call.call_id,
-                "name": call.name,
-                "arguments": call.arguments,
-                "status": "requested",
+                "call_id": new_call.call_id,
+                "name": new_call.name,
+                "arguments": new_call.arguments,
+                "status": "awaiting_approval" if new_call.requires_approval else "requested",
+                "deadline": _deadline(new_call),
                 "output_message_id": None,
             }
-            batch["calls"].append(open_calls[call.call_id])
+            batch["calls"].append(open_calls[new_call.call_id])
     return batch
+
+
+def _deadline(call: schemas.NewToolCall) -> datetime | None:
+    if call.timeout_seconds is None:
+        return call.deadline
+    return datetime.now(UTC) + timedelta(seconds=call.timeout_seconds)

@@ -23,8 +23,8 @@ async def append_messages(
     """Append messages with their tool calls: all of them or none, in contiguous positions.
 
     A message of role `tool` closes the call that it names, which may stand in the same batch.
-    Raises ConversationNotFound (404), ConversationArchived, CallIdTaken, ToolCallCompleted
-    (409), UnknownToolCall (422).
+    Raises ConversationNotFound (404), ConversationArchived, CallIdTaken, ToolCallCompleted,
+    ToolCallAwaitsApproval (409), UnknownToolCall (422).
     """
     return await append(session, conversation_id, build_batch(new))
 
@@ -112,9 +112,16 @@ def _show(
                 "arguments": call["arguments"],
                 "status": call["status"],
                 "error": None,
+                "attempts": 0,
+                "deadline": call["deadline"],
+                "decided_by": None,
+                "decided_at": None,
+                "reason": None,
                 "output_message_id": show_id(MESSAGE_PREFIX, call["output_message_id"])
                 if call["output_message_id"]
                 else None,
+                "created_at": now,
+                "updated_at": now,
             }
             for call in calls
         ],

@@ -12,6 +12,14 @@ from conversations.statements.append import (
     append_statement,
     lock_statement,
 )
+from conversations.statements.check import (
+    FINDINGS_OF_A_KIND,
+    check_statement,
+)
+from conversations.statements.closing import (
+    close_statement,
+    overdue_statement,
+)
 from conversations.statements.erasure import (
     CLAIMED,
     IS_CLAIMED,
@@ -41,6 +49,7 @@ from conversations.statements.tables import (
     IS_EXPIRED,
     IS_KEPT,
     IS_OPEN,
+    IS_READY,
     MESSAGE_IS_KEPT,
     MESSAGES,
     SUMMARIES,
@@ -61,10 +70,12 @@ __all__ = [
     "CONVERSATION_COLUMNS",
     "ERASURES",
     "FEEDBACK",
+    "FINDINGS_OF_A_KIND",
     "IS_CLAIMED",
     "IS_EXPIRED",
     "IS_KEPT",
     "IS_OPEN",
+    "IS_READY",
     "MESSAGES",
     "MESSAGE_IS_KEPT",
     "SUMMARIES",
@@ -72,6 +83,8 @@ __all__ = [
     "active_statement",
     "activity_statement",
     "append_statement",
+    "check_statement",
+    "close_statement",
     "family_of",
     "find_answer_statement",
     "heads_statement",
@@ -80,6 +93,7 @@ __all__ = [
     "keep_answer_statement",
     "lock_statement",
     "message_statement",
+    "overdue_statement",
     "page_statement",
     "usage_statement",
 ]

@@ -24,7 +24,7 @@ from conversations.statements.tables import (
     CALLS,
     CONVERSATIONS,
     IS_KEPT,
-    IS_OPEN,
+    IS_READY,
     MESSAGES,
 )
 from tenants.db.base import Timestamp
@@ -64,7 +64,7 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
         .returning((c.last_seq - added).label("base"))
         .cte("head")
     )
-    new = _record_set(
+    new = record_set(
         "message_rows",
         id=Uuid,
         position=Integer,
@@ -111,7 +111,7 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
 
 
 def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:
-    new = _record_set(
+    new = record_set(
         "call_rows",
         id=Uuid,
         message_id=Uuid,
@@ -120,6 +120,7 @@ def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:
         name=Text,
         arguments=JSONB,
         status=Text,
+        deadline=Timestamp,
         output_message_id=Uuid,
         external_id=Text,
         extra=JSONB,
@@ -136,14 +137,14 @@ def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:
 
 
 def _close_calls(head: Any, conversation_id: Any, now: Any) -> Any:
-    answer = _record_set("answer_rows", call_id=Text, message_id=Uuid, status=Text, error=Text)
+    answer = record_set("answer_rows", call_id=Text, message_id=Uuid, status=Text, error=Text)
     return (
         update(CALLS)
         .where(
             CALLS.c.conversation_id == conversation_id,
             CALLS.c.call_id == answer.c.call_id,
             CALL_IS_KEPT,
-            IS_OPEN,
+            IS_READY,
             # Nothing is closed unless the head was there to append to.
             select(head.c.base).exists(),
         )
@@ -158,7 +159,7 @@ def _close_calls(head: Any, conversation_id: Any, now: Any) -> Any:
     )
 
 
-def _record_set(name: str, /, **columns: Any) -> Any:
+def record_set(name: str, /, **columns: Any) -> Any:
     """The rows of a JSON array of objects that is bound as `name`."""
     rows = func.json_to_recordset(bindparam(name, type_=JSON))
     typed = [column(key, kind) for key, kind in columns.items()]

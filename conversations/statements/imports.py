@@ -37,7 +37,7 @@ SUMS = (
 )
 
 
-def lock_conversation(ids: Sequence[UUID]) -> Select[Any]:
+def lock_imported(ids: Sequence[UUID]) -> Select[Any]:
     c = CONVERSATIONS.c
     wanted = bindparam("ids", list(ids), type_=ARRAY(Uuid))
     return (

@@ -42,6 +42,7 @@ def page_statement(descending: bool) -> CompiledStatement:
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
             MESSAGE_IS_KEPT,
             seq < after if descending else seq > after,
+            MESSAGE_IS_KEPT,
         )
         .order_by(seq.desc() if descending else seq.asc())
         .limit(bindparam("limit", type_=BigInteger))
@@ -95,7 +96,14 @@ def _message_columns() -> list[ColumnElement[Any]]:
                 "arguments": CALLS.c.arguments,
                 "status": CALLS.c.status,
                 "error": CALLS.c.error,
+                "attempts": CALLS.c.attempts,
+                "deadline": _shown_time(CALLS.c.deadline),
+                "decided_by": CALLS.c.decided_by,
+                "decided_at": _shown_time(CALLS.c.decided_at),
+                "reason": CALLS.c.reason,
                 "output_message_id": _shown(MESSAGE_PREFIX, CALLS.c.output_message_id),
+                "created_at": _shown_time(CALLS.c.created_at),
+                "updated_at": _shown_time(CALLS.c.updated_at),
             }.items()
             for part in (literal_column(f"'{name}'"), value)
         )
@@ -120,9 +128,18 @@ def _message_columns() -> list[ColumnElement[Any]]:
         "token_count",
         "created_at",
     )
-    return [*(MESSAGES.c[name] for name in names), calls]
+    # Written by us where a call has ended without a result.
+    synthetic = MESSAGES.c.extra.has_key(literal_column("'synthetic'")).label("synthetic")
+    return [*(MESSAGES.c[name] for name in names), synthetic, calls]
 
 
 def _shown(prefix: str, uuid: ColumnElement[Any]) -> ColumnElement[Any]:
     """`tenants.ids.show_id` in SQL; NULL stays NULL."""
     return literal_column(f"'{prefix}_'").op("||")(func.replace(cast(uuid, Text), "-", ""))
+
+
+def _shown_time(time: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A time as answers have it: in UTC, with microseconds only where there are some."""
+    utc = func.timezone(literal_column("'UTC'"), time)
+    text = func.to_char(utc, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+    return func.replace(text, literal_column("'.000000'"), literal_column("''"))

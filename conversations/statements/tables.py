@@ -4,6 +4,7 @@ from sqlalchemy import Table, and_, func, literal_column, or_
 
 from conversations.models import (
     OPEN_CALL_STATUSES,
+    READY_CALL_STATUSES,
     AnsweredRequest,
     Attachment,
     Conversation,
@@ -59,6 +60,7 @@ MESSAGE_IS_KEPT = MESSAGES.c.deleted_at.is_(None)
 CALL_IS_KEPT = CALLS.c.deleted_at.is_(None)
 # Written out and not bound, so that it is seen to be the condition of the partial index.
 IS_OPEN = CALLS.c.status.in_([literal_column(f"'{status}'") for status in OPEN_CALL_STATUSES])
+IS_READY = CALLS.c.status.in_([literal_column(f"'{status}'") for status in READY_CALL_STATUSES])
 CALL_COLUMNS = [
     CALLS.c[name]
     for name in (
@@ -68,7 +70,14 @@ CALL_COLUMNS = [
         "arguments",
         "status",
         "error",
+        "attempts",
+        "deadline",
+        "decided_by",
+        "decided_at",
+        "reason",
         "output_message_id",
+        "created_at",
+        "updated_at",
         "message_id",
         "index",
     )

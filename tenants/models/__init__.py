@@ -5,6 +5,7 @@ different databases.
 """
 
 from tenants.models.audit import AuditEntry
+from tenants.models.jobs import JobPass
 from tenants.models.keys import ApiKey, Creation, OperatorKey
 from tenants.models.members import Membership, Role, User
 from tenants.models.registry import Domain, RegistryVersion, Tenant, TenantStatus
@@ -15,6 +16,7 @@ __all__ = [
     "AuditEntry",
     "Creation",
     "Domain",
+    "JobPass",
     "Membership",
     "OperatorKey",
     "RegistryVersion",

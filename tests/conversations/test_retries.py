@@ -559,20 +559,6 @@ async def test_two_who_forget_at_once_do_not_wait_for_each_other(api, tenant):
     assert counts == [3, 1]
 
 
-async def test_answers_about_a_conversation_are_forgotten_with_it(api, tenant):
-    started = (await start(api, "a")).json()["id"]
-    batch = {"messages": [{"role": "user", "content": "x"}]}
-    path = f"/conversations/{started}/messages"
-    await api.post(path, json=batch, headers=under("b"))
-    other = await start(api, "c", title="Other")
-
-    async with write_session(tenant.ref) as session:
-        assert await service.forget_answers_of(session, [find_id("conv", started)]) == 2
-
-    assert await count_kept(tenant) == 1
-    assert is_replay_of(other, await start(api, "c", title="Other"))
-
-
 def test_an_answer_is_about_the_conversation_that_it_is_or_names():
     one, two = (f"conv_{number:032x}" for number in (1, 2))
 

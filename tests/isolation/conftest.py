@@ -50,7 +50,8 @@ class Seeded:
                 "seed. Have its function in tests/isolation/seeds.py make such an object and "
                 "return its id."
             )
-        return {name: known[name] for name in wanted}
+        verb = route.template.rpartition("/")[2]
+        return {name: known.get(f"{name} {verb}", known.get(name, "")) for name in wanted}
 
     async def snapshot(self) -> dict[str, list[str]]:
         """Every row of every table in the tenant's schema, as text."""

@@ -2,7 +2,8 @@
 
 A seed gets a client of a tenant, whose paths begin after `/api/v1`, and a word to put wherever
 text can stand. It makes at least two of everything that is listed, and returns a value for each
-path parameter of its module's routes, and for each that their URLs must have.
+path parameter of its module's routes, and for each that their URLs must have. Where a route needs
+another value, it stands under the parameter and the route's last word, such as `call_id approve`.
 """
 
 import secrets
@@ -15,7 +16,7 @@ Seed = Callable[[ApiClient, str], Awaitable[dict[str, str]]]
 
 
 async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
-    calls = [f"call_{secrets.token_hex(8)}" for _ in range(2)]
+    calls = [f"call_{secrets.token_hex(8)}" for _ in range(3)]
     conversation = {
         "title": word,
         "user_id": word,
@@ -27,8 +28,16 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
                 "role": "assistant",
                 "content": word,
                 "tool_calls": [
-                    {"call_id": call, "name": word, "arguments": {"word": word}} for call in calls
-                ],
+                    {
+                        "call_id": call,
+                        "name": word,
+                        "arguments": {"word": word},
+                        "requires_approval": call == calls[2],
+                    }
+                    for call in calls
+                ]
+                # Soon overdue, for the check to find.
+                + [{"call_id": f"call_{word}", "name": word, "timeout_seconds": 0.001}],
             },
         ],
     }
@@ -49,6 +58,8 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         # Another wire's name for the same.
         "item_id": made["messages"][0]["id"],
         "call_id": calls[0],
+        "call_id approve": calls[2],
+        "call_id deny": calls[2],
         "draft_id": "draft",
         "feedback_id": feedback["id"],
         "attachment_id": attachment["id"],

@@ -17,6 +17,8 @@ from tenants.testing import API, TESTER
 from tests.isolation.routes import Route, list_mounted, read_routes, shape_of
 from tests.isolation.seeds import MADE_UP, QUERIES
 
+# What is many transactions, and carries on where it was; and drafts, which nobody keeps.
+REPEATABLE_BY_NATURE = ("/imports", "/erase", "/drafts/{draft_id}")
 SHOWN_ID = re.compile(r"([a-z]+)_[0-9a-f]{32}")
 
 
@@ -147,7 +149,13 @@ async def test_every_route_is_not_there_for_a_tenant_without_its_module(
 async def test_every_post_of_our_modules_may_be_repeated(routes, carol):
     """The endpoint does its work through the module's `answer_once`, or this fails."""
     ours = EngineSettings.model_fields["modules"].default
-    posts = [route for route in routes if route.method == "POST" and route.module in ours]
+    posts = [
+        route
+        for route in routes
+        if route.method == "POST"
+        and route.module in ours
+        and not route.template.endswith(REPEATABLE_BY_NATURE)
+    ]
     assert posts
     wrong = []
     for route in posts:

@@ -80,7 +80,7 @@ def running_serve(*options: str, **settings: str) -> Iterator[Service]:
     named = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(ENV_PREFIX) and name.endswith(("_URL", "_MODULES"))
+        if name.startswith(ENV_PREFIX) and name.endswith(("_URL", "_MODULES", "_AT_ONCE"))
     }
     with _running(("serve", "--port", str(port), *options), named | settings) as service:
         service.base_url = f"http://127.0.0.1:{port}"

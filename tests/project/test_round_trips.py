@@ -19,6 +19,7 @@ from tenants.db import unit_of_work
 from tenants.db.engine import create_runtime_engine
 from tenants.directory import Directory, get_directory, set_directory
 from tenants.modules import list_operations
+from tests.isolation.test_routes import REPEATABLE_BY_NATURE
 
 READ, APPEND = 3, 4  # Nothing that is called often may cost more.
 CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"}}
@@ -74,6 +75,14 @@ BUDGETS = {
     # In short transactions: claim, messages, files, the row, the receipt.
     ("POST", f"{ONE}/erase"): (19, None),
     ("POST", "/users/{path:user_id}/erase"): (37, None),
+    ("GET", f"{ONE}/tool-calls/{{call_id}}"): (READ, None),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/start"): (3, None),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/approve"): (3, {"by": "user-7"}),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/deny"): (3, {"by": "user-7"}),
+    ("POST", f"{ONE}/tool-calls/{{call_id}}/cancel"): (3, {}),
+    ("GET", f"{ONE}/check"): (READ, None),
+    # It locks the head, and looks.
+    ("POST", f"{ONE}/repair"): (4, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
     ("GET", "/usage"): (READ, None),
@@ -206,10 +215,11 @@ async def registry_proxy(application):
 
 async def make_path(api: httpx.AsyncClient, template: str) -> str:
     """The template with the ids of a new conversation and of what belongs to it."""
+    call = {**CALL, "requires_approval": template.endswith(("/approve", "/deny"))}
+    asking = {**MESSAGE, "tool_calls": [call]}
     user = f"user-{secrets.token_hex(4)}"
     for name in ("erased", user):
-        body = {"user_id": name, "messages": [MESSAGE]}
-        answer = await api.post("/conversations", json=body)
+        answer = await api.post("/conversations", json={"user_id": name, "messages": [asking]})
     conversation = answer.json()
     (message,) = conversation["messages"]
     path = f"/conversations/{conversation['id']}/messages/{message['id']}/feedback"
@@ -273,8 +283,11 @@ async def test_the_openai_wire_costs_its_budget(
 
 @pytest.mark.parametrize(
     "template",
-    # An import is repeatable by nature, and many transactions.
-    [path for method, path in BUDGETS if method == "POST" and path != "/imports"],
+    [
+        path
+        for method, path in BUDGETS
+        if method == "POST" and not path.endswith(REPEATABLE_BY_NATURE)
+    ],
 )
 async def test_an_idempotency_key_costs_two_more_and_a_repeat_three(api, tenants_proxy, template):
     for word in ("prepares", "counts"):

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from tenants.auth import KeyAuth
 from tenants.keys import Scope
-from tenants.module import Wire
+from tenants.module import Job, Wire
 from tenants.modules import get_modules, list_operations, order_modules
 from tests.tenants.throwaway import make_module, write_revision
 
@@ -223,6 +223,28 @@ class TestWires:
     def test_a_route_with_a_way_in_of_its_own_is_refused(self, module):
         one = module("one", wires=(self.wire("other/v1", make_router(auth=OtherAuth())),))
         assert_refused([one], "route /things of module one brings its own way to authenticate")
+
+
+class TestJobs:
+    @staticmethod
+    def job(name, every_seconds=60.0):
+        async def run(tenant):
+            return 0
+
+        return Job(name=name, every_seconds=every_seconds, run=run)
+
+    def test_jobs_of_two_modules_may_have_the_same_name(self, module):
+        modules = [module(name, jobs=(self.job("sweep"), self.job("off", 0))) for name in "ab"]
+        assert order_modules(modules) == tuple(modules)
+
+    def test_jobs_that_cannot_be_told_apart_or_run_are_refused(self, module):
+        jobs = (self.job("sweep"), self.job("sweep"), self.job("Bad name"), self.job("late", -1))
+        assert_refused(
+            [module("one", jobs=jobs)],
+            "two jobs of module one are named sweep",
+            "job 'Bad name' of module one is not a lower-case identifier",
+            "the period of job late of module one is negative",
+        )
 
 
 class TestRevisions:

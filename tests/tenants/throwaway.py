@@ -6,7 +6,7 @@ from ninja import Router
 from sqlalchemy import MetaData
 
 from tenants.db.base import create_metadata
-from tenants.module import Module, Wire
+from tenants.module import Job, Module, Wire
 
 _REVISION = '''
 """{revision}"""
@@ -66,6 +66,7 @@ def make_module(
     metadata: MetaData | None = None,
     requires: tuple[str, ...] = (),
     wires: tuple[Wire, ...] = (),
+    jobs: tuple[Job, ...] = (),
 ) -> Module:
     """A module whose revisions `<name>_0001` … do these upgrades.
 
@@ -90,4 +91,5 @@ def make_module(
         revisions=revisions,
         requires=requires,
         wires=wires,
+        jobs=jobs,
     )

@@ -94,7 +94,7 @@ async def _find_or_insert(
     session: WriteSession, draft: Draft, outcome: Outcome, now: datetime
 ) -> Head:
     ids = conversation_ids(session.tenant.id, draft.source, draft.own_id)
-    head = await repository.lock_conversation(session, ids)
+    head = await repository.lock_imported(session, ids)
     if head is None:
         if draft.values is None:
             raise Refused("its conversation isn't here: import the line of that one first")
@@ -105,7 +105,7 @@ async def _find_or_insert(
             outcome.imported["conversations"] += 1
             return Head(ids[-1], 0, True)
         # Somebody else just imported it.
-        head = await repository.lock_conversation(session, ids)
+        head = await repository.lock_imported(session, ids)
         if head is None:
             raise TransactionConflict
     if not head.is_kept:
