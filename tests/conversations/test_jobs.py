@@ -116,7 +116,7 @@ class TestExpiring:
         assert await jobs.expire_calls(tenant.ref) == 1
         assert await jobs.expire_calls(tenant.ref) == 0
 
-        await sql("UPDATE conversations SET status = 'active'")
+        await sql("UPDATE conversations SET deleted_at = NULL")
         log = await log_of(api, conversation)
         assert make_valid(log) == log
 
