@@ -17,6 +17,7 @@ from tests.tenants.rollouts.conftest import (
     SLOW_NOTE,
     THINGS,
     execute,
+    held,
     load,
     make_fleet,
     read_state,
@@ -158,10 +159,11 @@ class TestCarrying:
     async def test_one_that_runs_is_cancelled_and_resumed(self, admin, behind, monkeypatch):
         monkeypatch.setattr("tenants.rollouts.runner._KEEP_UP_SECONDS", 0.02)
         fleet = await behind(4, SLOW_NOTE)
-        page = (await admin.submit(ADD, concurrency="1")).headers["Location"]
-
-        second = await admin.submit(ADD)
-        await admin.submit(page, page.replace("/change/", "/do/cancel/"))
+        async with held(*fleet):
+            options = {"concurrency": "1", "lock_timeout_ms": "60000"}
+            page = (await admin.submit(ADD, **options)).headers["Location"]
+            second = await admin.submit(ADD)
+            await admin.submit(page, page.replace("/change/", "/do/cancel/"))
         cancelled = words_of(await ended(admin, page))
         await admin.submit(page, page.replace("/change/", "/do/resume/"))
         resumed = words_of(await ended(admin, page))

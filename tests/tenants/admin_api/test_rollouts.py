@@ -17,6 +17,7 @@ from tests.tenants.rollouts.conftest import (
     SLOW_NOTE,
     THINGS,
     execute,
+    held,
     read_state,
     slugs,
 )
@@ -136,10 +137,11 @@ async def test_while_one_runs_no_other_can_and_it_can_be_cancelled_and_resumed(
     fleet = await make_fleet(4)
     load(THINGS, SLOW_NOTE)
 
-    running = (await start(fleet, concurrency=1)).json()
-    second = await start(fleet)
-    resumed = await operator.post(f"/rollouts/{running['id']}/resume")
-    cancelled = await operator.post(f"/rollouts/{running['id']}/cancel")
+    async with held(*fleet):
+        running = (await start(fleet, concurrency=1, lock_timeout_ms=60_000)).json()
+        second = await start(fleet)
+        resumed = await operator.post(f"/rollouts/{running['id']}/resume")
+        cancelled = await operator.post(f"/rollouts/{running['id']}/cancel")
     rollout = await ended(cancelled.json())
 
     for refused in (second, resumed):

@@ -1,6 +1,7 @@
 """A fleet of its own for each test, and releases of a module to carry to it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import text
@@ -68,6 +69,15 @@ async def execute(tenant: TestTenant, statement: str) -> None:
         await connection.execute(text(f'SET LOCAL search_path TO "{tenant.ref.schema}"'))
         await connection.execute(text(statement))
         await connection.commit()
+
+
+@asynccontextmanager
+async def held(*fleet: TestTenant) -> AsyncIterator[None]:
+    """Keep whatever would change the tenants' tables waiting, while the block runs."""
+    async with owner_connection() as connection:
+        for tenant in fleet:
+            await connection.execute(text(f'LOCK TABLE "{tenant.ref.schema}".fleet_things'))
+        yield
 
 
 async def read_state(tenant: TestTenant) -> State:
