@@ -20,6 +20,11 @@ class ToolCallNotFound(NotFound):
     message = "There is no such tool call in this conversation."
 
 
+class SummaryNotFound(NotFound):
+    code = "summary_not_found"
+    message = "There is no such summary in this conversation."
+
+
 class ConversationArchived(Conflict):
     code = "conversation_archived"
     message = "The conversation is archived. Set its status to `active` to append to it."
@@ -38,3 +43,13 @@ class ToolCallCompleted(Conflict):
 class UnknownToolCall(InvalidInput):
     code = "unknown_tool_call"
     message = "A message of role `tool` names a `call_id` that the conversation does not have."
+
+
+class PositionOutOfRange(InvalidInput):
+    code = "position_out_of_range"
+    message = "The conversation does not reach to this position."
+
+
+class BudgetTooSmall(InvalidInput):
+    code = "budget_too_small"
+    message = "Not even the newest messages fit the budget of tokens."

@@ -28,6 +28,17 @@ class ConversationsSettings(BaseSettings):
     max_metadata_bytes: int = Field(
         default=16_384, ge=2, description="Size of a conversation's metadata as JSON."
     )
+    default_context_tokens: int = Field(
+        default=32_000, ge=1, description="Tokens of a context when a request doesn't say."
+    )
+    max_context_messages: int = Field(
+        default=5_000,
+        ge=1,
+        description="Messages that are read for a context, whatever its budget.",
+    )
+    max_summary_characters: int = Field(
+        default=100_000, ge=1, description="Characters that a summary may have."
+    )
 
 
 @cache

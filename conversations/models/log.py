@@ -132,6 +132,13 @@ class Message(Base):
         CheckConstraint(one_of("role", ROLES), name="role"),
         CheckConstraint(one_of("status", MESSAGE_STATUSES), name="status"),
         Index("messages_search_idx", "search", postgresql_using="gin"),
+        # A context has them all, however long the conversation is.
+        Index(
+            "messages_instructions_idx",
+            "conversation_id",
+            "seq",
+            postgresql_where=text("role IN ('system', 'developer')"),
+        ),
         Index(
             "messages_external_id_key",
             "conversation_id",

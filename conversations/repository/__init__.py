@@ -4,6 +4,7 @@ Each function is one statement, one round trip. Rows leave in the shape in which
 them.
 """
 
+from conversations.repository.context import History, read_history
 from conversations.repository.conversations import (
     count_usage,
     find_conversation,
@@ -12,17 +13,23 @@ from conversations.repository.conversations import (
     update_conversation,
 )
 from conversations.repository.messages import append_messages, find_message, list_messages
+from conversations.repository.summaries import delete_summary, insert_summary, list_summaries
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 
 __all__ = [
+    "History",
     "append_messages",
     "count_usage",
+    "delete_summary",
     "find_conversation",
     "find_message",
     "find_tool_call",
     "insert_conversation",
+    "insert_summary",
     "list_conversations",
     "list_messages",
+    "list_summaries",
     "list_tool_calls",
+    "read_history",
     "update_conversation",
 ]

@@ -87,6 +87,8 @@ def _show_conversation(row: Any) -> schemas.Conversation:
         "title": row.title,
         "status": row.status,
         "metadata": row.metadata,
+        "parent_id": show_id(CONVERSATION_PREFIX, row.parent_id) if row.parent_id else None,
+        "fork_seq": row.fork_seq,
         "preview": row.preview,
         "last_seq": row.last_seq,
         "version": row.version,

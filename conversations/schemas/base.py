@@ -11,7 +11,7 @@ from tenants.strict_json import parse_json
 
 settings = get_settings()
 # What ids begin with where they are shown.
-CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
+CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX, SUMMARY_PREFIX = "conv", "msg", "call", "sum"
 
 
 def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,11 @@ class ConversationQuery(PageQuery):
 
 
 class Conversation(TypedDict):
-    """A conversation. `last_seq` is the position of its newest message."""
+    """A conversation. `last_seq` is the position of its newest message.
+
+    parent_id, fork_seq: for a branch, the conversation that it branched off, and the last position
+    that it took over from there.
+    """
 
     id: Annotated[str, Field(examples=["conv_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
     user_id: str | None
@@ -87,6 +91,8 @@ class Conversation(TypedDict):
     title: str | None
     status: ConversationStatus
     metadata: dict[str, Any]
+    parent_id: str | None
+    fork_seq: int | None
     preview: str | None
     last_seq: int
     version: int

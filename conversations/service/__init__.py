@@ -4,6 +4,7 @@ Every function takes the session of the caller's transaction first. Ids come as 
 them; one that can't be an id is simply not found.
 """
 
+from conversations.service.context import build_context
 from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
@@ -19,19 +20,24 @@ from conversations.service.messages import (
     get_message,
     list_messages,
 )
+from conversations.service.summaries import add_summary, delete_summary, list_summaries
 from conversations.service.tool_calls import list_tool_calls, report_result
 
 __all__ = [
     "PREVIEW_CHARACTERS",
+    "add_summary",
     "append_messages",
     "archive_conversation",
+    "build_context",
     "change_conversation",
     "count_usage",
     "delete_conversation",
+    "delete_summary",
     "get_conversation",
     "get_message",
     "list_conversations",
     "list_messages",
+    "list_summaries",
     "list_tool_calls",
     "report_result",
     "start_conversation",

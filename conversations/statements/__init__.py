@@ -5,6 +5,7 @@ the same statement to the server, and stay prepared there.
 """
 
 from conversations.statements.append import append_statement
+from conversations.statements.context import context_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
     CALL_COLUMNS,
@@ -14,6 +15,8 @@ from conversations.statements.tables import (
     IS_KEPT,
     IS_OPEN,
     MESSAGES,
+    SUMMARIES,
+    SUMMARY_COLUMNS,
 )
 
 __all__ = [
@@ -24,7 +27,10 @@ __all__ = [
     "IS_KEPT",
     "IS_OPEN",
     "MESSAGES",
+    "SUMMARIES",
+    "SUMMARY_COLUMNS",
     "append_statement",
+    "context_statement",
     "in_conversation",
     "message_statement",
     "page_statement",

@@ -2,11 +2,12 @@
 
 from sqlalchemy import Table, literal_column
 
-from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, ToolCall
+from conversations.models import OPEN_CALL_STATUSES, Conversation, Message, Summary, ToolCall
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
 CALLS: Table = ToolCall.metadata.tables["tool_calls"]
+SUMMARIES: Table = Summary.metadata.tables["summaries"]
 CONVERSATION_COLUMNS = [
     CONVERSATIONS.c[name]
     for name in (
@@ -16,6 +17,8 @@ CONVERSATION_COLUMNS = [
         "title",
         "status",
         "metadata",
+        "parent_id",
+        "fork_seq",
         "preview",
         "last_seq",
         "version",
@@ -27,6 +30,8 @@ CONVERSATION_COLUMNS = [
     )
 ]
 IS_KEPT = CONVERSATIONS.c.status != "deleted"
+MESSAGE_IS_KEPT = MESSAGES.c.deleted_at.is_(None)
+CALL_IS_KEPT = CALLS.c.deleted_at.is_(None)
 # Written out and not bound, so that it is seen to be the condition of the partial index.
 IS_OPEN = CALLS.c.status.in_([literal_column(f"'{status}'") for status in OPEN_CALL_STATUSES])
 CALL_COLUMNS = [
@@ -41,5 +46,18 @@ CALL_COLUMNS = [
         "output_message_id",
         "message_id",
         "index",
+    )
+]
+SUMMARY_COLUMNS = [
+    SUMMARIES.c[name]
+    for name in (
+        "id",
+        "conversation_id",
+        "from_seq",
+        "to_seq",
+        "text",
+        "model",
+        "token_count",
+        "created_at",
     )
 ]

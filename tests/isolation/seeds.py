@@ -33,10 +33,15 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
     }
     for _ in range(2):
         made = (await client.post("/conversations", json=conversation)).json()
+    for seq in (1, 2):
+        summary = {"from_seq": 1, "to_seq": seq, "text": word}
+        path = f"/conversations/{made['id']}/summaries"
+        summarized = (await client.post(path, json=summary)).json()
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
         "call_id": calls[0],
+        "summary_id": summarized["id"],
     }
 
 
