@@ -53,3 +53,8 @@ class PositionOutOfRange(InvalidInput):
 class BudgetTooSmall(InvalidInput):
     code = "budget_too_small"
     message = "Not even the newest messages fit the budget of tokens."
+
+
+class ForkTooLarge(InvalidInput):
+    code = "fork_too_large"
+    message = "A fork here would copy more messages than one may."

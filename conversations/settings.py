@@ -39,6 +39,9 @@ class ConversationsSettings(BaseSettings):
     max_summary_characters: int = Field(
         default=100_000, ge=1, description="Characters that a summary may have."
     )
+    max_fork_messages: int = Field(
+        default=10_000, ge=0, description="Messages that a fork may copy."
+    )
 
 
 @cache

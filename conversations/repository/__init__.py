@@ -4,6 +4,7 @@ Each function is one statement, one round trip. Rows leave in the shape in which
 them.
 """
 
+from conversations.repository.branches import Tree, copy_conversation, list_branches
 from conversations.repository.context import History, read_history
 from conversations.repository.conversations import (
     count_usage,
@@ -18,7 +19,9 @@ from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 
 __all__ = [
     "History",
+    "Tree",
     "append_messages",
+    "copy_conversation",
     "count_usage",
     "delete_summary",
     "find_conversation",
@@ -26,6 +29,7 @@ __all__ = [
     "find_tool_call",
     "insert_conversation",
     "insert_summary",
+    "list_branches",
     "list_conversations",
     "list_messages",
     "list_summaries",

@@ -18,6 +18,14 @@ from conversations.schemas.base import (
     PageQuery,
     Title,
 )
+from conversations.schemas.branches import (
+    Branch,
+    BranchDetails,
+    Branches,
+    BranchQuery,
+    EditedMessage,
+    NewFork,
+)
 from conversations.schemas.content import TextPart
 from conversations.schemas.context import (
     AnthropicRequest,
@@ -63,6 +71,10 @@ __all__ = [
     "SUMMARY_PREFIX",
     "AnthropicRequest",
     "Batch",
+    "Branch",
+    "BranchDetails",
+    "BranchQuery",
+    "Branches",
     "CallId",
     "CallResult",
     "CallStatus",
@@ -75,6 +87,7 @@ __all__ = [
     "ConversationQuery",
     "ConversationStatus",
     "ConversationWithMessages",
+    "EditedMessage",
     "ForeignId",
     "Input",
     "Message",
@@ -85,6 +98,7 @@ __all__ = [
     "MetadataFilter",
     "NativeRequest",
     "NewConversation",
+    "NewFork",
     "NewMessage",
     "NewMessages",
     "NewSummary",

@@ -4,6 +4,7 @@ Every function takes the session of the caller's transaction first. Ids come as 
 them; one that can't be an id is simply not found.
 """
 
+from conversations.service.branches import edit_message, fork_conversation, list_branches
 from conversations.service.context import build_context
 from conversations.service.conversations import (
     archive_conversation,
@@ -33,8 +34,11 @@ __all__ = [
     "count_usage",
     "delete_conversation",
     "delete_summary",
+    "edit_message",
+    "fork_conversation",
     "get_conversation",
     "get_message",
+    "list_branches",
     "list_conversations",
     "list_messages",
     "list_summaries",

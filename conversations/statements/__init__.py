@@ -5,7 +5,9 @@ the same statement to the server, and stay prepared there.
 """
 
 from conversations.statements.append import append_statement
+from conversations.statements.branches import branches_statement
 from conversations.statements.context import context_statement
+from conversations.statements.forks import fork_statement
 from conversations.statements.pages import in_conversation, message_statement, page_statement
 from conversations.statements.tables import (
     CALL_COLUMNS,
@@ -30,7 +32,9 @@ __all__ = [
     "SUMMARIES",
     "SUMMARY_COLUMNS",
     "append_statement",
+    "branches_statement",
     "context_statement",
+    "fork_statement",
     "in_conversation",
     "message_statement",
     "page_statement",

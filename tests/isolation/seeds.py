@@ -37,6 +37,7 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         summary = {"from_seq": 1, "to_seq": seq, "text": word}
         path = f"/conversations/{made['id']}/summaries"
         summarized = (await client.post(path, json=summary)).json()
+        await client.post(f"/conversations/{made['id']}/forks", json={"at_seq": seq})
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],

@@ -23,6 +23,7 @@ READ, APPEND = 3, 4  # Nothing that is called often may cost more.
 CALL = {"call_id": "call_1", "name": "get_weather", "arguments": {"city": "Oslo"}}
 MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
 NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
+SUMMARY = {"from_seq": 1, "to_seq": 1, "text": "Not much."}
 ONE = "/conversations/{conversation_id}"
 # BEGIN with role and path is one, COMMIT is one, each statement is one.
 BUDGETS = {
@@ -39,6 +40,14 @@ BUDGETS = {
     ("GET", f"{ONE}/tool-calls"): (READ, None),
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
+    ("GET", f"{ONE}/context"): (READ, None),
+    ("POST", f"{ONE}/summaries"): (3, SUMMARY),
+    ("GET", f"{ONE}/summaries"): (READ, None),
+    ("DELETE", f"{ONE}/summaries/{{summary_id}}"): (3, None),
+    ("GET", f"{ONE}/branches"): (READ, None),
+    # It copies, and reads what it has made; an edit finds the message before and appends after.
+    ("POST", f"{ONE}/forks"): (4, {"at_seq": 1}),
+    ("POST", f"{ONE}/messages/{{message_id}}/edit"): (6, {"content": "Well."}),
 }
 
 
@@ -138,12 +147,17 @@ async def registry_proxy(application):
 
 
 async def make_path(api: httpx.AsyncClient, template: str) -> str:
-    """The template with the ids of a new conversation, its message and its open tool call."""
+    """The template with ids: a new conversation's, its message's, open call's and summary's."""
     answer = await api.post("/conversations", json={"messages": [MESSAGE]})
     conversation = answer.json()
     (message,) = conversation["messages"]
+    path = f"/conversations/{conversation['id']}/summaries"
+    summary = (await api.post(path, json=SUMMARY)).json()
     return template.format(
-        conversation_id=conversation["id"], message_id=message["id"], call_id=CALL["call_id"]
+        conversation_id=conversation["id"],
+        message_id=message["id"],
+        call_id=CALL["call_id"],
+        summary_id=summary["id"],
     )
 
 
