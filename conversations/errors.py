@@ -79,6 +79,11 @@ class LegalHold(Conflict):
     message = "The conversation is under legal hold: nothing of it may be erased."
 
 
+class SummaryNotFound(NotFound):
+    code = "summary_not_found"
+    message = "There is no such summary in this conversation."
+
+
 class ConversationArchived(Conflict):
     code = "conversation_archived"
     message = "The conversation is archived. Set its status to `active` to append to it."
@@ -137,3 +142,18 @@ class ReportTooLarge(InvalidInput):
             f"The report would have more than {rows} rows. Ask for fewer days, group by less, or "
             "name a user, an agent or a model."
         )
+
+
+class PositionOutOfRange(InvalidInput):
+    code = "position_out_of_range"
+    message = "The conversation does not reach to this position."
+
+
+class BudgetTooSmall(InvalidInput):
+    code = "budget_too_small"
+    message = "Not even the newest messages fit the budget of tokens."
+
+
+class ForkTooLarge(InvalidInput):
+    code = "fork_too_large"
+    message = "A fork here would copy more messages than one may."

@@ -101,6 +101,20 @@ class ConversationsSettings(BaseSettings):
         ge=0,
         description="How often servers remove bytes that no attachment has; 0 for never.",
     )
+    default_context_tokens: int = Field(
+        default=32_000, ge=1, description="Tokens of a context when a request doesn't say."
+    )
+    max_context_messages: int = Field(
+        default=5_000,
+        ge=1,
+        description="Messages that are read for a context, whatever its budget.",
+    )
+    max_summary_characters: int = Field(
+        default=100_000, ge=1, description="Characters that a summary may have."
+    )
+    max_fork_messages: int = Field(
+        default=10_000, ge=0, description="Messages that a fork may copy."
+    )
 
     @field_validator("attachment_media_types")
     @classmethod

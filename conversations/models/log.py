@@ -134,6 +134,13 @@ class Message(Base):
         Index("messages_search_idx", "search", postgresql_using="gin"),
         # They stand nearly in the order of time: ranges of pages are enough, and cost nothing.
         Index("messages_created_at_idx", "created_at", postgresql_using="brin"),
+        # A context has them all, however long the conversation is.
+        Index(
+            "messages_instructions_idx",
+            "conversation_id",
+            "seq",
+            postgresql_where=text("role IN ('system', 'developer')"),
+        ),
         Index(
             "messages_external_id_key",
             "conversation_id",

@@ -18,11 +18,20 @@ from conversations.repository.attachments import (
     insert_attachment,
     list_storage_names,
 )
+from conversations.repository.branches import (
+    Tree,
+    copy_conversation,
+    list_branches,
+)
 from conversations.repository.closing import (
     close_calls,
     list_overdue,
     list_overdue_in,
     lock_conversation,
+)
+from conversations.repository.context import (
+    History,
+    read_history,
 )
 from conversations.repository.conversations import (
     count_usage,
@@ -117,6 +126,11 @@ from conversations.repository.repair import (
     link_outputs,
     set_counts,
 )
+from conversations.repository.summaries import (
+    delete_summary,
+    insert_summary,
+    list_summaries,
+)
 from conversations.repository.tool_calls import (
     FoundCall,
     change_call,
@@ -138,9 +152,11 @@ __all__ = [
     "FoundAnswer",
     "FoundCall",
     "Head",
+    "History",
     "Key",
     "Row",
     "StoredAttachment",
+    "Tree",
     "add_removed",
     "advance_head",
     "answer_calls",
@@ -151,11 +167,13 @@ __all__ = [
     "claim_family",
     "close_calls",
     "complete_erasure",
+    "copy_conversation",
     "count_attachments",
     "count_usage",
     "delete_answers_before",
     "delete_attachment",
     "delete_feedback",
+    "delete_summary",
     "erase_attachments",
     "erase_conversation",
     "erase_feedback_of",
@@ -186,12 +204,14 @@ __all__ = [
     "insert_imported",
     "insert_messages",
     "insert_summaries",
+    "insert_summary",
     "is_held",
     "is_user",
     "keep_answer",
     "link_branches",
     "link_outputs",
     "list_active",
+    "list_branches",
     "list_claimed_family",
     "list_conversation_feedback",
     "list_conversations",
@@ -208,6 +228,7 @@ __all__ = [
     "list_overdue_in",
     "list_rows_from",
     "list_storage_names",
+    "list_summaries",
     "list_tool_calls",
     "lock_conversation",
     "lock_head",
@@ -216,6 +237,7 @@ __all__ = [
     "put_feedback",
     "read_attachments",
     "read_feedback",
+    "read_history",
     "read_loose_attachments",
     "read_messages",
     "read_summaries",

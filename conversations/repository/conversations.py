@@ -117,6 +117,8 @@ def _show_conversation(row: Any) -> schemas.Conversation:
         "metadata": row.metadata,
         "expires_at": row.retain_until,
         "legal_hold": row.legal_hold,
+        "parent_id": show_id(CONVERSATION_PREFIX, row.parent_id) if row.parent_id else None,
+        "fork_seq": row.fork_seq,
         "preview": row.preview,
         "last_seq": row.last_seq,
         "version": row.version,

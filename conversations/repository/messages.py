@@ -99,7 +99,7 @@ async def list_messages(
     if not rows:
         return None
     # A conversation without messages there still gives its one, empty, row.
-    return [_show_message(row) for row in rows if row["id"] is not None]
+    return [show_message(row) for row in rows if row["id"] is not None]
 
 
 async def find_message(
@@ -109,7 +109,7 @@ async def find_message(
     rows = await session.fetch(
         message_statement(), conversation_id=conversation_id, message_id=message_id
     )
-    return _show_message(rows[0]) if rows else None
+    return show_message(rows[0]) if rows else None
 
 
 async def _raise_unanswerable(
@@ -135,7 +135,7 @@ def _constraint(error: exc.IntegrityError) -> str | None:
     return getattr(cause, "constraint_name", None)
 
 
-def _show_message(row: Any) -> schemas.Message:
+def show_message(row: Any) -> schemas.Message:
     # The calls are JSON already, and go into the answer as they are.
     calls: Any = orjson.Fragment(row["tool_calls"]) if row["tool_calls"] else []
     message: schemas.Message = {

@@ -2,6 +2,8 @@
 
 from conversations.router import (
     attachments,
+    branches,
+    context,
     conversations,
     erasures,
     export,
@@ -12,6 +14,7 @@ from conversations.router import (
     openai,
     openai_errors,
     repair,
+    summaries,
     tool_calls,
     usage,
 )
@@ -19,6 +22,8 @@ from conversations.router.base import router
 
 __all__ = [
     "attachments",
+    "branches",
+    "context",
     "conversations",
     "erasures",
     "export",
@@ -30,6 +35,7 @@ __all__ = [
     "openai_errors",
     "repair",
     "router",
+    "summaries",
     "tool_calls",
     "usage",
 ]

@@ -92,6 +92,8 @@ class Conversation(TypedDict):
     """A conversation. `last_seq` is the position of its newest message.
 
     expires_at: when it is hidden and erased, null for never; not while `legal_hold`.
+    parent_id, fork_seq: for a branch, the conversation that it branched off, and the last position
+    that it took over from there.
     """
 
     id: Annotated[str, Field(examples=["conv_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
@@ -102,6 +104,8 @@ class Conversation(TypedDict):
     metadata: dict[str, Any]
     expires_at: datetime | None
     legal_hold: bool
+    parent_id: str | None
+    fork_seq: int | None
     preview: str | None
     last_seq: int
     version: int

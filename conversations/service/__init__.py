@@ -20,11 +20,17 @@ from conversations.service.attachments import (
     keep_upload,
     open_attachment,
 )
+from conversations.service.branches import (
+    edit_message,
+    fork_conversation,
+    list_branches,
+)
 from conversations.service.closing import (
     FIRST_OVERDUE,
     expire_calls,
     list_overdue,
 )
+from conversations.service.context import build_context
 from conversations.service.conversations import (
     archive_conversation,
     change_conversation,
@@ -78,6 +84,11 @@ from conversations.service.repair import (
     check_conversation,
     repair_conversation,
 )
+from conversations.service.summaries import (
+    add_summary,
+    delete_summary,
+    list_summaries,
+)
 from conversations.service.tool_calls import (
     approve_call,
     cancel_call,
@@ -100,12 +111,14 @@ __all__ = [
     "Export",
     "ExportPage",
     "RepeatableRequest",
+    "add_summary",
     "append_messages",
     "approve_call",
     "archive_conversation",
     "begin_conversation_erasure",
     "begin_due_erasure",
     "begin_user_erasure",
+    "build_context",
     "cancel_call",
     "carry_on",
     "change_conversation",
@@ -116,7 +129,9 @@ __all__ = [
     "default_end",
     "delete_attachment",
     "delete_conversation",
+    "delete_summary",
     "deny_call",
+    "edit_message",
     "expire_calls",
     "export_all",
     "export_conversation",
@@ -126,6 +141,7 @@ __all__ = [
     "follow_conversation",
     "follow_user",
     "forget_answered_requests",
+    "fork_conversation",
     "get_attachment",
     "get_conversation",
     "get_erasure",
@@ -134,12 +150,14 @@ __all__ = [
     "give_feedback",
     "keep_answer",
     "keep_upload",
+    "list_branches",
     "list_conversation_feedback",
     "list_conversations",
     "list_erasures",
     "list_message_feedback",
     "list_messages",
     "list_overdue",
+    "list_summaries",
     "list_tool_calls",
     "list_unfinished",
     "open_attachment",

@@ -12,6 +12,7 @@ from conversations.statements.append import (
     append_statement,
     lock_statement,
 )
+from conversations.statements.branches import branches_statement
 from conversations.statements.check import (
     FINDINGS_OF_A_KIND,
     check_statement,
@@ -20,6 +21,7 @@ from conversations.statements.closing import (
     close_statement,
     overdue_statement,
 )
+from conversations.statements.context import context_statement
 from conversations.statements.erasure import (
     CLAIMED,
     IS_CLAIMED,
@@ -31,6 +33,7 @@ from conversations.statements.feed import (
     activity_statement,
     heads_statement,
 )
+from conversations.statements.forks import fork_statement
 from conversations.statements.pages import (
     in_conversation,
     message_statement,
@@ -53,6 +56,7 @@ from conversations.statements.tables import (
     MESSAGE_IS_KEPT,
     MESSAGES,
     SUMMARIES,
+    SUMMARY_COLUMNS,
 )
 from conversations.statements.usage import (
     TOKEN_COLUMNS,
@@ -79,14 +83,18 @@ __all__ = [
     "MESSAGES",
     "MESSAGE_IS_KEPT",
     "SUMMARIES",
+    "SUMMARY_COLUMNS",
     "TOKEN_COLUMNS",
     "active_statement",
     "activity_statement",
     "append_statement",
+    "branches_statement",
     "check_statement",
     "close_statement",
+    "context_statement",
     "family_of",
     "find_answer_statement",
+    "fork_statement",
     "heads_statement",
     "in_conversation",
     "is_due",

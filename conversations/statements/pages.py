@@ -37,7 +37,7 @@ def page_statement(descending: bool) -> CompiledStatement:
     """Messages beyond the position `after`, up to `limit`, in the conversation."""
     seq, after = MESSAGES.c.seq, bindparam("after", type_=BigInteger)
     page = (
-        select(*_message_columns())
+        select(*message_columns())
         .where(
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
             MESSAGE_IS_KEPT,
@@ -55,7 +55,7 @@ def page_statement(descending: bool) -> CompiledStatement:
 def message_statement() -> CompiledStatement:
     """The message `message_id` in the conversation."""
     return CompiledStatement(
-        select(*_message_columns())
+        select(*message_columns())
         .join(CONVERSATIONS, CONVERSATIONS.c.id == MESSAGES.c.conversation_id)
         .where(
             MESSAGES.c.id == bindparam("message_id", type_=Uuid),
@@ -84,7 +84,7 @@ def in_conversation(
     )
 
 
-def _message_columns() -> list[ColumnElement[Any]]:
+def message_columns() -> list[ColumnElement[Any]]:
     """A message's columns, and its tool calls as the text of one JSON array."""
     call = func.json_build_object(
         *(

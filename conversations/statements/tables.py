@@ -34,6 +34,8 @@ CONVERSATION_COLUMNS = [
         "metadata",
         "retain_until",
         "legal_hold",
+        "parent_id",
+        "fork_seq",
         "preview",
         "last_seq",
         "version",
@@ -80,5 +82,18 @@ CALL_COLUMNS = [
         "updated_at",
         "message_id",
         "index",
+    )
+]
+SUMMARY_COLUMNS = [
+    SUMMARIES.c[name]
+    for name in (
+        "id",
+        "conversation_id",
+        "from_seq",
+        "to_seq",
+        "text",
+        "model",
+        "token_count",
+        "created_at",
     )
 ]

@@ -52,6 +52,11 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         someone = f"{word}-erased-{number}"
         await client.post("/conversations", json={"user_id": someone})
         erasure = (await client.post(f"/users/{someone}/erase")).json()
+    for seq in (1, 2):
+        summary = {"from_seq": 1, "to_seq": seq, "text": word}
+        path = f"/conversations/{made['id']}/summaries"
+        summarized = (await client.post(path, json=summary)).json()
+        await client.post(f"/conversations/{made['id']}/forks", json={"at_seq": seq})
     return {
         "conversation_id": made["id"],
         "message_id": made["messages"][0]["id"],
@@ -60,6 +65,7 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         "call_id": calls[0],
         "call_id approve": calls[2],
         "call_id deny": calls[2],
+        "summary_id": summarized["id"],
         "draft_id": "draft",
         "feedback_id": feedback["id"],
         "attachment_id": attachment["id"],

@@ -27,6 +27,7 @@ MESSAGE = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
 NEXT = {**MESSAGE, "tool_calls": [{**CALL, "call_id": "call_2"}, {**CALL, "call_id": "call_3"}]}
 FEEDBACK = {"author": "user-7", "rating": "down"}
 FORM = {"files": {"file": ("a.txt", b"Oslo", "text/plain")}}
+SUMMARY = {"from_seq": 1, "to_seq": 1, "text": "Not much."}
 ONE = "/conversations/{conversation_id}"
 
 
@@ -92,6 +93,14 @@ BUDGETS = {
     ("GET", f"{ONE}/export"): (8, None),
     ("GET", "/users/{path:user_id}/export"): (11, None),
     ("GET", "/export"): (11, None),
+    ("GET", f"{ONE}/context"): (READ, None),
+    ("POST", f"{ONE}/summaries"): (3, SUMMARY),
+    ("GET", f"{ONE}/summaries"): (READ, None),
+    ("DELETE", f"{ONE}/summaries/{{summary_id}}"): (3, None),
+    ("GET", f"{ONE}/branches"): (READ, None),
+    # It copies, and reads what it has made; an edit finds the message before and appends after.
+    ("POST", f"{ONE}/forks"): (4, {"at_seq": 1}),
+    ("POST", f"{ONE}/messages/{{message_id}}/edit"): (6, {"content": "Well."}),
 }
 
 
@@ -222,6 +231,8 @@ async def make_path(api: httpx.AsyncClient, template: str) -> str:
         answer = await api.post("/conversations", json={"user_id": name, "messages": [asking]})
     conversation = answer.json()
     (message,) = conversation["messages"]
+    path = f"/conversations/{conversation['id']}/summaries"
+    summary = (await api.post(path, json=SUMMARY)).json()
     path = f"/conversations/{conversation['id']}/messages/{message['id']}/feedback"
     feedback = (await api.put(path, json=FEEDBACK)).json()
     attachment = (await api.post("/attachments", **FORM)).json()
@@ -234,6 +245,7 @@ async def make_path(api: httpx.AsyncClient, template: str) -> str:
         attachment_id=attachment["id"],
         erasure_id=erasure["id"],
         user_id=user,
+        summary_id=summary["id"],
         draft_id="draft",
     )
 

@@ -1,5 +1,6 @@
-"""Index messages by time, receipts by their subject, and kept answers by their conversation.
+"""Index messages by time and role, receipts by subject, and kept answers by conversation.
 
+A context has all that instructs a model, however long the conversation is, so that has an index.
 Messages stand in the table nearly in the order of time, so an index of ranges of pages serves the
 usage report: some kilobytes, and next to nothing to do at an append.
 
@@ -16,6 +17,9 @@ depends_on = None
 transactional = False
 
 _INDEXES = {
+    "messages_instructions_idx": (
+        "messages (conversation_id, seq) WHERE role IN ('system', 'developer')"
+    ),
     "messages_created_at_idx": "messages USING brin (created_at)",
     "erasures_subject_idx": "erasures (subject, id)",
     "erasures_open_idx": "erasures (created_at) WHERE completed_at IS NULL",
