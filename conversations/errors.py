@@ -1,6 +1,6 @@
 """The outcomes of this module that aren't success."""
 
-from tenants.errors import Conflict, InvalidInput, NotFound
+from tenants.errors import ApplicationError, Conflict, InvalidInput, NotFound
 
 
 class ConversationNotFound(NotFound):
@@ -28,6 +28,22 @@ class ConversationArchived(Conflict):
 class CallIdTaken(Conflict):
     code = "call_id_taken"
     message = "The conversation already has a tool call with one of these `call_id`s."
+
+
+class ExternalIdTaken(Conflict):
+    code = "external_id_taken"
+    message = "The conversation already has another message with one of these `external_id`s."
+
+
+class SeqMismatch(ApplicationError):
+    """last_seq: the position of the conversation's newest message."""
+
+    status = 412
+    code = "seq_mismatch"
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(f"The conversation's newest message is at {last_seq}, not where expected.")
+        self.members = {"last_seq": last_seq}
 
 
 class ToolCallCompleted(Conflict):

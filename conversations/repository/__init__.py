@@ -11,7 +11,14 @@ from conversations.repository.conversations import (
     list_conversations,
     update_conversation,
 )
-from conversations.repository.messages import append_messages, find_message, list_messages
+from conversations.repository.messages import (
+    append_messages,
+    find_message,
+    find_repeats,
+    list_messages,
+    lock_head,
+)
+from conversations.repository.search import search
 from conversations.repository.tool_calls import find_tool_call, list_tool_calls
 
 __all__ = [
@@ -19,10 +26,13 @@ __all__ = [
     "count_usage",
     "find_conversation",
     "find_message",
+    "find_repeats",
     "find_tool_call",
     "insert_conversation",
     "list_conversations",
     "list_messages",
     "list_tool_calls",
+    "lock_head",
+    "search",
     "update_conversation",
 ]

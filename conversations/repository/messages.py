@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +12,51 @@ from sqlalchemy import ARRAY, Text, bindparam, exc, func, select
 from conversations import errors, schemas
 from conversations.schemas import CONVERSATION_PREFIX, MESSAGE_PREFIX
 from conversations.statements import (
+    CALL_IS_KEPT,
     CALLS,
     IS_OPEN,
+    TOTALS,
     append_statement,
+    lock_statement,
     message_statement,
     page_statement,
+    repeats_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
+
+_TAKEN = {
+    "tool_calls_conversation_id_call_id_key": errors.CallIdTaken,
+    "messages_external_id_key": errors.ExternalIdTaken,
+}
+
+
+async def lock_head(session: WriteSession, conversation_id: UUID) -> int | None:
+    """The position of the newest message, which stays so until the transaction ends.
+
+    Returns None if there is no such conversation.
+    """
+    rows = await session.fetch(lock_statement(), target=conversation_id)
+    return rows[0]["last_seq"] if rows else None
+
+
+async def find_repeats(
+    session: ReadSession, conversation_id: UUID, external_ids: list[str]
+) -> dict[str, schemas.Message | None]:
+    """The messages that have these ids, by them; None for one that is hidden."""
+    rows = await session.fetch(
+        repeats_statement(), conversation_id=conversation_id, external_ids=external_ids
+    )
+    return {
+        row["external_id"]: {
+            **_show_message(row),
+            # Not as the JSON that goes out unread: they are compared.
+            "tool_calls": orjson.loads(row["tool_calls"] or "[]"),
+        }
+        if row["deleted_at"] is None
+        else None
+        for row in rows
+    }
 
 
 async def append_messages(
@@ -30,23 +68,24 @@ async def append_messages(
     *,
     now: datetime,
     preview: str | None,
-    tokens: int,
+    totals: Mapping[str, int | Decimal],
 ) -> int | None:
     """Append messages with their tool calls, and close the calls that they answer.
 
     One statement: it locks the conversation's row, takes the next positions from it, and
     inserts. So positions are contiguous however many append at once.
     messages, calls, answers: rows as `append_statement` declares them. now: the time of the append.
-    preview: the newest text, None to keep the old one. tokens: what they add to the count.
+    preview: the newest text, None to keep the old one. totals: what they add to each of `TOTALS`.
     Returns the position before the first message, or None, having written nothing, if there is
-    no active conversation. Raises CallIdTaken, ToolCallCompleted (409), UnknownToolCall (422).
+    no active conversation. Raises CallIdTaken, ExternalIdTaken, ToolCallCompleted (409),
+    UnknownToolCall (422).
     """
     parameters: dict[str, Any] = {
         "target": conversation_id,
         "added": len(messages),
         "at": now,
         "new_preview": preview,
-        "new_tokens": tokens,
+        **{f"new_{name}": totals[name] for name in TOTALS},
         "message_rows": messages,
     }
     if calls:
@@ -56,9 +95,10 @@ async def append_messages(
     try:
         rows = await session.fetch(append_statement(bool(calls), bool(answers)), **parameters)
     except exc.IntegrityError as error:
-        if _constraint(error) == "tool_calls_conversation_id_call_id_key":
-            raise errors.CallIdTaken from error
-        raise
+        taken = _TAKEN.get(_constraint(error) or "")
+        if taken is None:
+            raise
+        raise taken from error
     if not rows:
         return None
     if answers and (rows[0]["answered"] or 0) < len(answers):
@@ -100,6 +140,7 @@ async def _raise_unanswerable(
     query = select(func.count()).where(
         CALLS.c.conversation_id == conversation_id,
         CALLS.c.call_id == func.any(bindparam("wanted", call_ids, type_=ARRAY(Text))),
+        CALL_IS_KEPT,
         # One that is open now came with this append, after the message that names it.
         ~IS_OPEN,
     )
@@ -123,8 +164,11 @@ def _show_message(row: Any) -> schemas.Message:
         "status": row["status"],
         "content": row["text"] if row["content"] is None else row["content"],
         "call_id": row["call_id"],
+        "external_id": row["external_id"],
         "model": row["model"],
         "token_count": row["token_count"],
+        "usage": schemas.show_usage(row),
+        "cost": schemas.show_cost(row["cost"]) if row["cost"] is not None else None,
         "tool_calls": calls,
         "created_at": row["created_at"],
     }

@@ -9,6 +9,7 @@ from conversations import schemas
 from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
 from conversations.statements import (
     CALL_COLUMNS,
+    CALL_IS_KEPT,
     CALLS,
     CONVERSATIONS,
     IS_KEPT,
@@ -36,7 +37,7 @@ async def list_tool_calls(
     page = (
         select(*CALL_COLUMNS, MESSAGES.c.seq)
         .join(MESSAGES, MESSAGES.c.id == CALLS.c.message_id)
-        .where(CALLS.c.conversation_id == conversation_id, position > after)
+        .where(CALLS.c.conversation_id == conversation_id, CALL_IS_KEPT, position > after)
         .order_by(*position.clauses)
         .limit(limit)
     )
@@ -63,7 +64,12 @@ async def find_tool_call(
         .join(MESSAGES, MESSAGES.c.id == CALLS.c.message_id)
         .join(CONVERSATIONS, CONVERSATIONS.c.id == CALLS.c.conversation_id)
         .outerjoin(output, output.c.id == CALLS.c.output_message_id)
-        .where(CALLS.c.conversation_id == conversation_id, CALLS.c.call_id == call_id, IS_KEPT)
+        .where(
+            CALLS.c.conversation_id == conversation_id,
+            CALLS.c.call_id == call_id,
+            CALL_IS_KEPT,
+            IS_KEPT,
+        )
     )
     row = (await session.execute(query)).first()
     if row is None:

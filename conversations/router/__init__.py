@@ -1,6 +1,6 @@
 """The module's routes. Each opens one session, calls one service function, and answers."""
 
-from conversations.router import conversations, messages, tool_calls
+from conversations.router import conversations, messages, search, tool_calls
 from conversations.router.base import router
 
-__all__ = ["conversations", "messages", "router", "tool_calls"]
+__all__ = ["conversations", "messages", "router", "search", "tool_calls"]

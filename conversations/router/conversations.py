@@ -45,7 +45,10 @@ async def get_conversation(request: TenantRequest, conversation_id: str) -> Http
 async def change_conversation(
     request: TenantRequest, conversation_id: str, changes: schemas.ConversationChanges
 ) -> HttpResponse:
-    """Change the title, the status or the metadata; what is absent stays."""
+    """Change title, language, status, metadata, or how far it has been read.
+
+    What is absent stays.
+    """
     async with write_session(request.auth.tenant) as session:
         conversation = await service.change_conversation(session, conversation_id, changes)
     return json_response(conversation)

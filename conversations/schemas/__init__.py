@@ -5,19 +5,29 @@ repository builds them, mypy checks them, and the OpenAPI document shows them.
 """
 
 from conversations.schemas.base import (
+    ATTACHMENT_PREFIX,
     CALL_PREFIX,
     CONVERSATION_PREFIX,
     MESSAGE_PREFIX,
     CallId,
     ForeignId,
     Input,
+    Language,
     MessageText,
     Metadata,
     MetadataFilter,
+    Moment,
     PageQuery,
     Title,
 )
-from conversations.schemas.content import TextPart
+from conversations.schemas.content import (
+    Content,
+    FilePart,
+    ImagePart,
+    JsonPart,
+    Part,
+    TextPart,
+)
 from conversations.schemas.conversations import (
     Conversation,
     ConversationChanges,
@@ -27,6 +37,7 @@ from conversations.schemas.conversations import (
     NewConversation,
 )
 from conversations.schemas.messages import (
+    AppendQuery,
     Batch,
     Message,
     MessageQuery,
@@ -35,6 +46,7 @@ from conversations.schemas.messages import (
     NewMessages,
     Role,
 )
+from conversations.schemas.search import SearchHit, SearchQuery, SnippetPart
 from conversations.schemas.tool_calls import (
     CallResult,
     CallStatus,
@@ -43,37 +55,65 @@ from conversations.schemas.tool_calls import (
     ToolCall,
     ToolCallQuery,
 )
+from conversations.schemas.usage import (
+    TOKEN_KINDS,
+    Cost,
+    NewUsage,
+    Usage,
+    UsageTotals,
+    show_cost,
+    show_usage,
+)
 
 __all__ = [
+    "ATTACHMENT_PREFIX",
     "CALL_PREFIX",
     "CONVERSATION_PREFIX",
     "MESSAGE_PREFIX",
+    "TOKEN_KINDS",
+    "AppendQuery",
     "Batch",
     "CallId",
     "CallResult",
     "CallStatus",
+    "Content",
     "Conversation",
     "ConversationChanges",
     "ConversationQuery",
     "ConversationStatus",
     "ConversationWithMessages",
+    "Cost",
+    "FilePart",
     "ForeignId",
+    "ImagePart",
     "Input",
+    "JsonPart",
+    "Language",
     "Message",
     "MessageQuery",
     "MessageText",
     "Messages",
     "Metadata",
     "MetadataFilter",
+    "Moment",
     "NewConversation",
     "NewMessage",
     "NewMessages",
     "NewToolCall",
+    "NewUsage",
     "PageQuery",
+    "Part",
     "PlacedToolCall",
     "Role",
+    "SearchHit",
+    "SearchQuery",
+    "SnippetPart",
     "TextPart",
     "Title",
     "ToolCall",
     "ToolCallQuery",
+    "Usage",
+    "UsageTotals",
+    "show_cost",
+    "show_usage",
 ]

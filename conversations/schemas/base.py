@@ -1,9 +1,19 @@
 """What the shapes have in common."""
 
-from typing import Annotated, Any
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Json
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Json,
+)
 
 from conversations.settings import get_settings
 from tenants.errors import ApplicationError
@@ -11,7 +21,8 @@ from tenants.strict_json import parse_json
 
 settings = get_settings()
 # What ids begin with where they are shown.
-CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX = "conv", "msg", "call"
+CONVERSATION_PREFIX, MESSAGE_PREFIX, CALL_PREFIX, ATTACHMENT_PREFIX = "conv", "msg", "call", "att"
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT.+", re.ASCII)
 
 
 def _is_modest(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +40,20 @@ def _is_strict(text: str) -> str:
     return text
 
 
+def _is_written_out(value: Any) -> Any:
+    """Pydantic would take a bare number for seconds since 1970."""
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("write it as 2026-01-31T12:00:00Z")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is before the year 1 or after 9999 in UTC") from error
+
+
 Metadata = Annotated[dict[str, Any], AfterValidator(_is_modest)]
 MetadataFilter = Annotated[Json[dict[str, Any]], BeforeValidator(_is_strict)]
 MessageText = Annotated[str, Field(max_length=settings.max_text_characters)]
@@ -36,6 +61,40 @@ ForeignId = Annotated[str, Field(min_length=1, max_length=255)]
 Title = Annotated[str, Field(max_length=500)]
 # Printable ASCII without space and slash: every provider's ids, and whole in a path.
 CallId = Annotated[str, Field(pattern=r"^[!-.0-~]{1,255}$", examples=["call_8Zt1"])]
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_is_written_out), AfterValidator(_in_utc)]
+# Those whose words can be reduced to their stems: the keys of `models.LANGUAGES`.
+Language = Literal[
+    "ar",
+    "ca",
+    "da",
+    "de",
+    "el",
+    "en",
+    "es",
+    "eu",
+    "fi",
+    "fr",
+    "ga",
+    "hi",
+    "hu",
+    "hy",
+    "id",
+    "it",
+    "lt",
+    "ne",
+    "nl",
+    "no",
+    "pt",
+    "ro",
+    "ru",
+    "sr",
+    "sv",
+    "ta",
+    "tr",
+    "yi",
+]
 
 
 class Input(BaseModel):

@@ -9,19 +9,25 @@ from typing_extensions import TypedDict
 from conversations.schemas.base import (
     ForeignId,
     Input,
+    Language,
     Metadata,
     MetadataFilter,
+    Moment,
     PageQuery,
     Title,
     settings,
 )
 from conversations.schemas.messages import Message, NewMessage
+from conversations.schemas.usage import ShownCost, UsageTotals
 
 ConversationStatus = Literal["active", "archived"]
 
 
 class NewConversation(Input):
-    """user_id and agent_id are the end user's and the agent's ids in your own system."""
+    """user_id and agent_id are the end user's and the agent's ids in your own system.
+
+    language: of its messages, as ISO 639-1 has it; search then knows the stems of their words.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -30,6 +36,7 @@ class NewConversation(Input):
                     "user_id": "user-7",
                     "agent_id": "travel-assistant",
                     "title": "Oslo",
+                    "language": "en",
                     "metadata": {"channel": "web"},
                     "messages": [{"role": "user", "content": "Hello"}],
                 }
@@ -40,27 +47,37 @@ class NewConversation(Input):
     user_id: ForeignId | None = None
     agent_id: ForeignId | None = None
     title: Title | None = None
+    language: Language | None = None
     metadata: Metadata = Field(default={})
     messages: list[NewMessage] = Field(default=[], max_length=settings.max_batch_messages)
 
 
 class ConversationChanges(Input):
-    """What is absent stays; metadata is replaced as a whole; a null title removes it."""
+    """What is absent stays; metadata is replaced as a whole; a null title or language removes it.
+
+    language: of the messages appended from now on. read_seq: how far the user has read, from 0 to
+    `last_seq`.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"title": "A weekend in Oslo", "metadata": {"channel": "app"}}]
+            "examples": [
+                {"title": "A weekend in Oslo", "metadata": {"channel": "app"}},
+                {"language": "nl", "read_seq": 0},
+            ]
         }
     )
 
     title: Title | None = None
+    language: Language | None = None
     status: ConversationStatus = "active"
     metadata: Metadata = Field(default={})
+    read_seq: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
 
     @model_validator(mode="after")
     def _changes_something(self) -> "ConversationChanges":
         if not self.model_fields_set:
-            raise ValueError("give at least one of title, status and metadata")
+            raise ValueError("give at least one of title, language, status, metadata and read_seq")
         return self
 
 
@@ -73,25 +90,41 @@ class ConversationQuery(PageQuery):
     metadata: Annotated[MetadataFilter, Field(examples=['{"channel":"web"}'])] | None = Field(
         default=None, description="A JSON object that the metadata must contain."
     )
+    active_after: Moment | None = Field(default=None, description="Last activity after this.")
+    active_before: Moment | None = Field(default=None, description="Last activity before this.")
+    unread: bool = Field(default=False, description="Only those with messages beyond `read_seq`.")
     order: Literal["asc", "desc"] = Field(
         default="desc", description="By last activity; `desc` has the newest first."
     )
 
 
 class Conversation(TypedDict):
-    """A conversation. `last_seq` is the position of its newest message."""
+    """A conversation. `last_seq` is the position of its newest message.
+
+    `message_count`, `tool_call_count`, `token_count`, `usage` and `cost` are sums over its
+    messages.
+    `parent_id`, `fork_seq`: the conversation that it branched off, and after which message.
+    """
 
     id: Annotated[str, Field(examples=["conv_019a3b6c7f2e7c3a9d41b1f0c2d3e4f5"])]
     user_id: str | None
     agent_id: str | None
     title: str | None
+    language: str | None
     status: ConversationStatus
     metadata: dict[str, Any]
+    parent_id: str | None
+    fork_seq: int | None
     preview: str | None
     last_seq: int
+    read_seq: int
+    unread_count: int
     version: int
     message_count: int
+    tool_call_count: int
     token_count: int
+    usage: UsageTotals
+    cost: ShownCost
     created_at: datetime
     updated_at: datetime
     last_activity_at: datetime

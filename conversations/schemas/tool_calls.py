@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from conversations.schemas.base import CallId, Input, MessageText, PageQuery, settings
-from conversations.schemas.content import TextPart
+from conversations.schemas.base import CallId, Input, PageQuery, settings
+from conversations.schemas.content import Content
 
 CallStatus = Literal[
     "requested",
@@ -31,9 +31,7 @@ class CallResult(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"output": "12 °C, light rain"}]})
 
-    output: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
-        Field(default=None, examples=["12 °C, light rain"])
-    )
+    output: Content | None = Field(default=None, examples=["12 °C, light rain"])
     error: (
         Annotated[str, Field(min_length=1, max_length=min(10_000, settings.max_text_characters))]
         | None

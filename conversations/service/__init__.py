@@ -19,6 +19,7 @@ from conversations.service.messages import (
     get_message,
     list_messages,
 )
+from conversations.service.search import search
 from conversations.service.tool_calls import list_tool_calls, report_result
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "list_messages",
     "list_tool_calls",
     "report_result",
+    "search",
     "start_conversation",
 ]

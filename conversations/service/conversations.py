@@ -9,7 +9,7 @@ from conversations.service.keys import conversation_key
 from conversations.service.messages import append_messages
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
-from tenants.errors import InvalidCursor
+from tenants.errors import InvalidCursor, InvalidInput
 from tenants.ids import find_id, new_id, show_id
 
 
@@ -25,7 +25,7 @@ async def start_conversation(
         session,
         {
             "id": conversation_id,
-            **new.model_dump(include={"user_id", "agent_id", "title", "metadata"}),
+            **new.model_dump(include={"user_id", "agent_id", "title", "language", "metadata"}),
             "created_at": now,
             "updated_at": now,
             "last_activity_at": now,
@@ -53,7 +53,7 @@ async def list_conversations(
 
     Raises InvalidCursor (400).
     """
-    filters = query.model_dump(include={"user_id", "agent_id", "status", "metadata"})
+    filters = query.model_dump(exclude={"limit", "after", "order"})
     listing = ["conversations", query.order, filters]
     after = None
     if query.after is not None:
@@ -72,7 +72,10 @@ async def list_conversations(
 async def change_conversation(
     session: WriteSession, conversation_id: str, changes: schemas.ConversationChanges
 ) -> schemas.Conversation:
-    """Change title, status or metadata. Raises ConversationNotFound (404)."""
+    """Change title, language, status, metadata or read_seq.
+
+    Raises ConversationNotFound (404), InvalidInput (422) if read_seq is beyond the last message.
+    """
     return await _update(session, conversation_id, changes.model_dump(exclude_unset=True))
 
 
@@ -98,5 +101,7 @@ async def _update(
         session, conversation_key(conversation_id), {**changes, "updated_at": datetime.now(UTC)}
     )
     if updated is None:
-        raise errors.ConversationNotFound
+        conversation = await get_conversation(session, conversation_id)
+        reason = f"The conversation's newest message is at {conversation['last_seq']}."
+        raise InvalidInput(errors=[("read_seq", reason)])
     return updated

@@ -19,9 +19,31 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from conversations.statements.tables import CALLS, CONVERSATIONS, IS_OPEN, MESSAGES
+from conversations.schemas import TOKEN_KINDS
+from conversations.statements.tables import (
+    CALL_IS_KEPT,
+    CALLS,
+    CONVERSATIONS,
+    IS_KEPT,
+    IS_OPEN,
+    MESSAGES,
+)
 from tenants.db.base import Timestamp
 from tenants.db.statement import CompiledStatement
+
+# The sums in a conversation's head, by column; what an append adds is bound as `new_<column>`.
+TOTALS = ("token_count", *TOKEN_KINDS, "tool_call_count", "cost")
+
+
+@cache
+def lock_statement() -> CompiledStatement:
+    """Lock the conversation's head against appends; gives its `last_seq`."""
+    # The lock that the append's UPDATE takes: rows may still be made that refer to it.
+    return CompiledStatement(
+        select(CONVERSATIONS.c.last_seq)
+        .where(CONVERSATIONS.c.id == bindparam("target", type_=Uuid), IS_KEPT)
+        .with_for_update(key_share=True)
+    )
 
 
 @cache
@@ -39,11 +61,11 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
             last_seq=c.last_seq + added,
             version=c.version + 1,
             message_count=c.message_count + added,
-            token_count=c.token_count + bindparam("new_tokens", type_=BigInteger),
+            **{name: c[name] + bindparam(f"new_{name}", type_=c[name].type) for name in TOTALS},
             preview=func.coalesce(bindparam("new_preview", type_=Text), c.preview),
             last_activity_at=func.greatest(c.last_activity_at, now),
         )
-        .returning((c.last_seq - added).label("base"))
+        .returning((c.last_seq - added).label("base"), c.language)
         .cte("head")
     )
     new = _record_set(
@@ -54,17 +76,21 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
         content=JSONB,
         text=Text,
         call_id=Text,
+        external_id=Text,
         model=Text,
         token_count=Integer,
+        **dict.fromkeys(TOKEN_KINDS, Integer),
+        cost=MESSAGES.c.cost.type,
     )
-    copied = ["id", "role", "content", "text", "call_id", "model", "token_count"]
+    copied = [name for name in new.c.keys() if name != "position"]  # noqa: SIM118
     new_messages = (
         insert(MESSAGES)
         .from_select(
-            ["conversation_id", "created_at", "seq", *copied],
+            ["conversation_id", "created_at", "language", "seq", *copied],
             select(
                 conversation_id,
                 now,
+                head.c.language,
                 head.c.base + new.c.position,
                 *(new.c[name] for name in copied),
             ).select_from(head.join(new, true())),
@@ -114,6 +140,7 @@ def _close_calls(head: Any, conversation_id: Any, now: Any) -> Any:
             CALLS.c.conversation_id == conversation_id,
             CALLS.c.call_id == answer.c.call_id,
             IS_OPEN,
+            CALL_IS_KEPT,
             # Nothing is closed unless the head was there to append to.
             select(head.c.base).exists(),
         )

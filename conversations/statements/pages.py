@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Select,
@@ -20,8 +21,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
-from conversations.statements.tables import CALLS, CONVERSATIONS, IS_KEPT, MESSAGES
+from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX, TOKEN_KINDS
+from conversations.statements.tables import (
+    CALL_IS_KEPT,
+    CALLS,
+    CONVERSATIONS,
+    IS_KEPT,
+    MESSAGE_IS_KEPT,
+    MESSAGES,
+)
 from tenants.db.statement import CompiledStatement
 
 
@@ -33,6 +41,7 @@ def page_statement(descending: bool) -> CompiledStatement:
         select(*_message_columns())
         .where(
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            MESSAGE_IS_KEPT,
             seq < after if descending else seq > after,
         )
         .order_by(seq.desc() if descending else seq.asc())
@@ -51,7 +60,20 @@ def message_statement() -> CompiledStatement:
         .where(
             MESSAGES.c.id == bindparam("message_id", type_=Uuid),
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            MESSAGE_IS_KEPT,
             IS_KEPT,
+        )
+    )
+
+
+@cache
+def repeats_statement() -> CompiledStatement:
+    """The messages that have one of `external_ids`, also those that are hidden."""
+    return CompiledStatement(
+        select(*_message_columns(), MESSAGES.c.deleted_at).where(
+            MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            MESSAGES.c.external_id.is_not(None),  # So that the partial index serves.
+            MESSAGES.c.external_id == func.any(bindparam("external_ids", type_=ARRAY(Text))),
         )
     )
 
@@ -93,7 +115,7 @@ def _message_columns() -> list[ColumnElement[Any]]:
     )
     calls = (
         select(cast(func.json_agg(aggregate_order_by(call, CALLS.c.index)), Text))
-        .where(CALLS.c.message_id == MESSAGES.c.id)
+        .where(CALLS.c.message_id == MESSAGES.c.id, CALL_IS_KEPT)
         .scalar_subquery()
         .label("tool_calls")
     )
@@ -106,8 +128,11 @@ def _message_columns() -> list[ColumnElement[Any]]:
         "content",
         "text",
         "call_id",
+        "external_id",
         "model",
         "token_count",
+        *TOKEN_KINDS,
+        "cost",
         "created_at",
     )
     return [*(MESSAGES.c[name] for name in names), calls]
