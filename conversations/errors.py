@@ -99,6 +99,17 @@ class ExternalIdTaken(Conflict):
     message = "The conversation already has another message with one of these `external_id`s."
 
 
+class SeqMismatch(ApplicationError):
+    """last_seq: the position of the conversation's newest message."""
+
+    status = 412
+    code = "seq_mismatch"
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(f"The conversation's newest message is at {last_seq}, not where expected.")
+        self.members = {"last_seq": last_seq}
+
+
 class ToolCallCompleted(Conflict):
     code = "tool_call_completed"
     message = "The tool call already has another result."

@@ -115,6 +115,15 @@ class ConversationsSettings(BaseSettings):
     max_fork_messages: int = Field(
         default=10_000, ge=0, description="Messages that a fork may copy."
     )
+    max_content_parts: int = Field(
+        default=100, ge=1, description="Parts that a message's content may have."
+    )
+    max_part_json_bytes: int = Field(
+        default=262_144, ge=2, description="Size of the value of a content part of type `json`."
+    )
+    max_url_characters: int = Field(
+        default=2048, ge=32, description="Characters that the URL of an image or a file may have."
+    )
 
     @field_validator("attachment_media_types")
     @classmethod

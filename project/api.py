@@ -1,6 +1,7 @@
 """The APIs: the modules' routes under `/api/v1`, their wires, and the management API."""
 
 import functools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,8 +27,8 @@ from tenants.modules import get_modules
 log = structlog.get_logger(__name__)
 
 PREFIX = "v1"
-# Modules that take one of several bodies tag them with these words.
-BODY_TAGS = frozenset({"one", "batch"})
+# Modules that take one of several shapes tag them so.
+_TAG = re.compile(r"<[a-z]+>")
 _ALL = """
 Lists come in pages: pass `limit` (1 to 100) and, while `has_more`, `next_cursor` as `after`.
 
@@ -211,7 +212,5 @@ def _field_error(detail: dict[str, Any]) -> tuple[str, str]:
     source, *path = detail["loc"]
     if source == "body":
         path = path[1:]
-    if path and str(path[0]) in BODY_TAGS:
-        path = path[1:]
-    field = ".".join(str(part) for part in path) or str(source)
+    field = ".".join(str(part) for part in path if not _TAG.fullmatch(str(part))) or str(source)
     return field, detail["msg"].removeprefix("Value error, ")

@@ -10,7 +10,10 @@ from project.problems import CONTENT_TYPE
 _PROBLEM = {
     "type": "object",
     "title": "Problem",
-    "description": "An error. Match on `code`; `detail` is for people. Source: RFC 9457.",
+    "description": (
+        "An error. Match on `code`; `detail` is for people. Some codes bring members of their own. "
+        "Source: RFC 9457."
+    ),
     "required": ["type", "title", "status", "code", "detail", "request_id"],
     "properties": {
         "type": {"type": "string"},

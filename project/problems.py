@@ -37,6 +37,7 @@ def render_problem(error: ApplicationError, request_id: str) -> tuple[bytes, dic
         "code": error.code,
         "detail": error.detail,
         "request_id": request_id,
+        **error.members,
     }
     if isinstance(error, InvalidInput) and error.errors:
         content["errors"] = [{"field": field, "reason": reason} for field, reason in error.errors]

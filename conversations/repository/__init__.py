@@ -115,6 +115,7 @@ from conversations.repository.items import (
 from conversations.repository.messages import (
     append_messages,
     find_message,
+    find_repeats,
     list_messages,
     lock_head,
 )
@@ -126,6 +127,7 @@ from conversations.repository.repair import (
     link_outputs,
     set_counts,
 )
+from conversations.repository.search import search
 from conversations.repository.summaries import (
     delete_summary,
     insert_summary,
@@ -190,6 +192,7 @@ __all__ = [
     "find_last_erasure",
     "find_message",
     "find_message_ids",
+    "find_repeats",
     "find_tool_call",
     "free_ids",
     "hide_call",
@@ -243,6 +246,7 @@ __all__ = [
     "read_summaries",
     "remember_append",
     "restore_conversation",
+    "search",
     "set_counts",
     "sign_conversations",
     "sign_users",

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import asc, desc, func, insert, or_, select, tuple_, update
 
 from conversations import schemas
-from conversations.schemas import CONVERSATION_PREFIX
+from conversations.schemas import CONVERSATION_PREFIX, show_cost
 from conversations.statements import (
     CONVERSATION_COLUMNS,
     CONVERSATIONS,
@@ -43,15 +43,23 @@ async def list_conversations(
 ) -> list[schemas.Conversation]:
     """Up to `limit` conversations by last activity.
 
-    filters: `user_id`, `agent_id`, `status` and `metadata` (contained), where not None.
+    filters: `user_id`, `agent_id`, `status`, `metadata` (contained), `active_after` and
+    `active_before` (both excluded), where not None; `unread`, where true.
     """
-    position = tuple_(CONVERSATIONS.c.last_activity_at, CONVERSATIONS.c.id)
+    c = CONVERSATIONS.c
+    position = tuple_(c.last_activity_at, c.id)
     query = select(*CONVERSATION_COLUMNS).where(IS_KEPT)
     for name in ("user_id", "agent_id", "status"):
         if filters[name] is not None:
-            query = query.where(CONVERSATIONS.c[name] == filters[name])
+            query = query.where(c[name] == filters[name])
     if filters["metadata"] is not None:
-        query = query.where(CONVERSATIONS.c.metadata.contains(filters["metadata"]))
+        query = query.where(c.metadata.contains(filters["metadata"]))
+    if filters["active_after"] is not None:
+        query = query.where(c.last_activity_at > filters["active_after"])
+    if filters["active_before"] is not None:
+        query = query.where(c.last_activity_at < filters["active_before"])
+    if filters["unread"]:
+        query = query.where(c.last_seq > c.read_seq)
     if after is not None:
         query = query.where(position < after if descending else position > after)
     direction = desc if descending else asc
@@ -63,13 +71,18 @@ async def list_conversations(
 async def update_conversation(
     session: WriteSession, conversation_id: UUID, changes: Mapping[str, Any]
 ) -> schemas.Conversation | None:
-    """Change a conversation that isn't deleted; None if there is none. Its version goes up."""
+    """Change a conversation that isn't deleted. Its version goes up.
+
+    None if there is none, or if `read_seq` would be beyond its last message.
+    """
     statement = (
         update(CONVERSATIONS)
         .where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
         .values(version=CONVERSATIONS.c.version + 1, **changes)
         .returning(*CONVERSATION_COLUMNS)
     )
+    if "read_seq" in changes:
+        statement = statement.where(CONVERSATIONS.c.last_seq >= changes["read_seq"])
     row = (await session.execute(statement)).first()
     return _show_conversation(row) if row is not None else None
 
@@ -113,6 +126,7 @@ def _show_conversation(row: Any) -> schemas.Conversation:
         "user_id": row.user_id,
         "agent_id": row.agent_id,
         "title": row.title,
+        "language": row.language,
         "status": row.status,
         "metadata": row.metadata,
         "expires_at": row.retain_until,
@@ -121,9 +135,19 @@ def _show_conversation(row: Any) -> schemas.Conversation:
         "fork_seq": row.fork_seq,
         "preview": row.preview,
         "last_seq": row.last_seq,
+        "read_seq": row.read_seq,
+        "unread_count": max(row.last_seq - row.read_seq, 0),
         "version": row.version,
         "message_count": row.message_count,
+        "tool_call_count": row.tool_call_count,
         "token_count": row.token_count,
+        "usage": {
+            "input_tokens": row.input_tokens,
+            "output_tokens": row.output_tokens,
+            "cached_tokens": row.cached_tokens,
+            "reasoning_tokens": row.reasoning_tokens,
+        },
+        "cost": show_cost(row.cost),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "last_activity_at": row.last_activity_at,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +15,12 @@ from conversations.schemas import CONVERSATION_PREFIX, MESSAGE_PREFIX
 from conversations.statements import (
     CALL_IS_KEPT,
     CALLS,
+    TOTALS,
     append_statement,
     lock_statement,
     message_statement,
     page_statement,
+    repeats_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
@@ -38,6 +41,25 @@ async def lock_head(session: WriteSession, conversation_id: UUID) -> int | None:
     return rows[0]["last_seq"] if rows else None
 
 
+async def find_repeats(
+    session: ReadSession, conversation_id: UUID, external_ids: list[str]
+) -> dict[str, schemas.Message | None]:
+    """The messages that have these ids, by them; None for one that is hidden."""
+    rows = await session.fetch(
+        repeats_statement(), conversation_id=conversation_id, external_ids=external_ids
+    )
+    return {
+        row["external_id"]: {
+            **show_message(row),
+            # Not as the JSON that goes out unread: they are compared.
+            "tool_calls": orjson.loads(row["tool_calls"] or "[]"),
+        }
+        if row["deleted_at"] is None
+        else None
+        for row in rows
+    }
+
+
 async def append_messages(
     session: WriteSession,
     conversation_id: UUID,
@@ -47,14 +69,14 @@ async def append_messages(
     *,
     now: datetime,
     preview: str | None,
-    tokens: int,
+    totals: Mapping[str, int | Decimal],
 ) -> int | None:
     """Append messages with their tool calls, and close the calls that they answer.
 
     One statement: it locks the conversation's row, takes the next positions from it, and
     inserts. So positions are contiguous however many append at once.
     messages, calls, answers: rows as `append_statement` declares them. now: the time of the append.
-    preview: the newest text, None to keep the old one. tokens: what they add to the count.
+    preview: the newest text, None to keep the old one. totals: what they add to each of `TOTALS`.
     Returns the position before the first message, or None, having written nothing, if there is
     no active conversation. Raises CallIdTaken, ExternalIdTaken, ToolCallCompleted (409),
     UnknownToolCall (422).
@@ -64,7 +86,7 @@ async def append_messages(
         "added": len(messages),
         "at": now,
         "new_preview": preview,
-        "new_tokens": tokens,
+        **{f"new_{name}": totals[name] for name in TOTALS},
         "message_rows": messages,
     }
     if calls:
@@ -147,8 +169,11 @@ def show_message(row: Any) -> schemas.Message:
         "status": row["status"],
         "content": row["text"] if row["content"] is None else row["content"],
         "call_id": row["call_id"],
+        "external_id": row["external_id"],
         "model": row["model"],
         "token_count": row["token_count"],
+        "usage": schemas.show_usage(row),
+        "cost": schemas.show_cost(row["cost"]) if row["cost"] is not None else None,
         "tool_calls": calls,
         "created_at": row["created_at"],
     }

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from conversations.statements import TOKEN_COLUMNS, usage_statement
+from conversations.schemas import TOKEN_KINDS
+from conversations.statements import usage_statement
 from tenants.db.unit_of_work import ReadSession
 
-_SUMS = (*TOKEN_COLUMNS, "total_tokens", "messages", "tool_calls", "conversations")
+_SUMS = (*TOKEN_KINDS, "total_tokens", "messages", "tool_calls", "conversations")
 
 
 async def sum_usage(

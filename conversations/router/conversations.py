@@ -46,7 +46,10 @@ async def get_conversation(request: TenantRequest, conversation_id: str) -> Http
 async def change_conversation(
     request: TenantRequest, conversation_id: str, changes: schemas.ConversationChanges
 ) -> HttpResponse:
-    """Change title, status, metadata, end or legal hold; what is absent stays."""
+    """Change title, language, status, metadata, end, legal hold, or how far it has been read.
+
+    What is absent stays.
+    """
     async with write_session(request.auth.tenant) as session:
         conversation = await service.change_conversation(session, conversation_id, changes)
     return json_response(conversation)

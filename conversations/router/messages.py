@@ -17,11 +17,11 @@ from tenants.responses import json_response
 
 def _shape(value: object) -> str:
     """Which of the two bodies of an append was sent; errors then speak of that one alone."""
-    return "batch" if isinstance(value, dict) and "messages" in value else "one"
+    return "<batch>" if isinstance(value, dict) and "messages" in value else "<one>"
 
 
 OneOrMany = Annotated[
-    Annotated[schemas.NewMessage, Tag("one")] | Annotated[schemas.NewMessages, Tag("batch")],
+    Annotated[schemas.NewMessage, Tag("<one>")] | Annotated[schemas.NewMessages, Tag("<batch>")],
     Discriminator(_shape),
 ]
 
@@ -31,16 +31,22 @@ OneOrMany = Annotated[
     response={201: schemas.Message | schemas.Messages},
 )
 async def append_messages(
-    request: TenantRequest, conversation_id: str, new: Annotated[OneOrMany, Body()]
+    request: TenantRequest,
+    conversation_id: str,
+    new: Annotated[OneOrMany, Body()],
+    query: Query[schemas.AppendQuery],
 ) -> HttpResponse:
     """Append one message, or up to a hundred as `{"messages": [...]}`: all of them or none.
 
-    One is answered with itself, a batch with `{"data": [...]}`.
+    One is answered with itself, a batch with `{"data": [...]}`. A message whose `external_id` the
+    conversation has already is not written again: the answer has it as it was written first.
     """
     batch = new.messages if isinstance(new, schemas.NewMessages) else [new]
 
     async def append(session: WriteSession) -> schemas.Message | schemas.Messages:
-        messages = await service.append_messages(session, conversation_id, batch)
+        messages = await service.append_messages(
+            session, conversation_id, batch, expected_seq=query.expected_seq
+        )
         return {"data": messages} if isinstance(new, schemas.NewMessages) else messages[0]
 
     return await answer_once(request, append, status=201)

@@ -21,6 +21,7 @@ from conversations.schemas.base import (
     ForeignId,
     FutureMoment,
     Input,
+    Language,
     MessageText,
     Metadata,
     MetadataFilter,
@@ -36,7 +37,14 @@ from conversations.schemas.branches import (
     EditedMessage,
     NewFork,
 )
-from conversations.schemas.content import TextPart
+from conversations.schemas.content import (
+    Content,
+    FilePart,
+    ImagePart,
+    JsonPart,
+    Part,
+    TextPart,
+)
 from conversations.schemas.context import (
     AnthropicRequest,
     ChatRequest,
@@ -80,6 +88,7 @@ from conversations.schemas.imports import (
     ImportReport,
 )
 from conversations.schemas.messages import (
+    AppendQuery,
     Batch,
     Message,
     MessageQuery,
@@ -108,6 +117,11 @@ from conversations.schemas.repair import (
     Finding,
     Repair,
 )
+from conversations.schemas.search import (
+    SearchHit,
+    SearchQuery,
+    SnippetPart,
+)
 from conversations.schemas.summaries import (
     NewSummary,
     Summary,
@@ -122,6 +136,15 @@ from conversations.schemas.tool_calls import (
     PlacedToolCall,
     ToolCall,
     ToolCallQuery,
+)
+from conversations.schemas.usage import (
+    TOKEN_KINDS,
+    Cost,
+    NewUsage,
+    Usage,
+    UsageTotals,
+    show_cost,
+    show_usage,
 )
 from conversations.schemas.usage_report import (
     UsageQuery,
@@ -143,8 +166,10 @@ __all__ = [
     "MESSAGE_PREFIX",
     "RECORDS",
     "SUMMARY_PREFIX",
+    "TOKEN_KINDS",
     "AnthropicRequest",
     "AnyRecord",
+    "AppendQuery",
     "Attachment",
     "AttachmentRecord",
     "Batch",
@@ -159,6 +184,7 @@ __all__ = [
     "Cancellation",
     "ChatRequest",
     "Check",
+    "Content",
     "Context",
     "ContextFormat",
     "ContextQuery",
@@ -168,6 +194,7 @@ __all__ = [
     "ConversationRecord",
     "ConversationStatus",
     "ConversationWithMessages",
+    "Cost",
     "Counts",
     "Decision",
     "Draft",
@@ -181,15 +208,19 @@ __all__ = [
     "Feedback",
     "FeedbackQuery",
     "FeedbackRecord",
+    "FilePart",
     "Finding",
     "ForeignId",
     "FutureMoment",
     "GivenFeedback",
     "Header",
+    "ImagePart",
     "ImportFormat",
     "ImportQuery",
     "ImportReport",
     "Input",
+    "JsonPart",
+    "Language",
     "Message",
     "MessageQuery",
     "MessageRecord",
@@ -206,7 +237,9 @@ __all__ = [
     "NewMessages",
     "NewSummary",
     "NewToolCall",
+    "NewUsage",
     "PageQuery",
+    "Part",
     "PlacedToolCall",
     "Range",
     "Rating",
@@ -214,6 +247,9 @@ __all__ = [
     "Repair",
     "ResponsesRequest",
     "Role",
+    "SearchHit",
+    "SearchQuery",
+    "SnippetPart",
     "Summary",
     "SummaryQuery",
     "SummaryRecord",
@@ -221,9 +257,13 @@ __all__ = [
     "Title",
     "ToolCall",
     "ToolCallQuery",
+    "Usage",
     "UsageQuery",
     "UsageReport",
     "UsageRow",
     "UsageSums",
+    "UsageTotals",
     "UserFeedQuery",
+    "show_cost",
+    "show_usage",
 ]

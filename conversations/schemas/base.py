@@ -1,7 +1,7 @@
 """What the shapes have in common."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import (
@@ -47,6 +47,13 @@ def _is_text(moment: Any) -> Any:
     return moment
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is before the year 1 or after 9999 in UTC") from error
+
+
 def _is_ahead(moment: datetime) -> datetime:
     if moment <= datetime.now(UTC):
         raise ValueError("must lie in the future")
@@ -56,6 +63,7 @@ def _is_ahead(moment: datetime) -> datetime:
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_is_text, json_schema_input_type=str),
+    AfterValidator(_in_utc),
     Field(strict=False, examples=["2099-12-31T00:00:00Z"]),
 ]
 FutureMoment = Annotated[Moment, AfterValidator(_is_ahead)]
@@ -71,6 +79,39 @@ DraftId = Annotated[
 ]
 # Printable ASCII without space and slash: every provider's ids, and whole in a path.
 CallId = Annotated[str, Field(pattern=r"^[!-.0-~]{1,255}$", examples=["call_8Zt1"])]
+
+
+# Those whose words can be reduced to their stems: the keys of `models.LANGUAGES`.
+Language = Literal[
+    "ar",
+    "ca",
+    "da",
+    "de",
+    "el",
+    "en",
+    "es",
+    "eu",
+    "fi",
+    "fr",
+    "ga",
+    "hi",
+    "hu",
+    "hy",
+    "id",
+    "it",
+    "lt",
+    "ne",
+    "nl",
+    "no",
+    "pt",
+    "ro",
+    "ru",
+    "sr",
+    "sv",
+    "ta",
+    "tr",
+    "yi",
+]
 
 
 class Input(BaseModel):

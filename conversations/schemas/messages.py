@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from conversations.schemas.base import CallId, Input, MessageText, PageQuery, settings
-from conversations.schemas.content import TextPart
+from conversations.schemas.base import CallId, ForeignId, Input, PageQuery, settings
+from conversations.schemas.content import Content
 from conversations.schemas.tool_calls import NewToolCall, ToolCall
+from conversations.schemas.usage import Cost, NewUsage, ShownCost, TokenCount, Usage
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -16,8 +17,11 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 class NewMessage(Input):
     """A message to append.
 
-    content: text, or a list of text parts. tool_calls: for the role `assistant`.
-    call_id: for the role `tool`, and only there: the call that this message answers.
+    content: text, or a list of parts: text, images, files, JSON. tool_calls: for the role
+    `assistant`. call_id: for the role `tool`, and only there: the call that this message answers.
+    external_id: your own id of the message, unique in the conversation. Appending the same
+    message under it once more writes nothing. token_count: the tokens of this message itself.
+    usage: those of the model's run that made it. cost: what that cost, as an exact decimal.
     """
 
     model_config = ConfigDict(
@@ -25,9 +29,26 @@ class NewMessage(Input):
             "examples": [
                 {"role": "user", "content": "What's the weather in Oslo?"},
                 {
+                    "role": "user",
+                    "external_id": "msg-2071",
+                    "content": [
+                        {"type": "text", "text": "Where is this?"},
+                        {"type": "image", "url": "https://example.com/oslo.png", "detail": "low"},
+                        {
+                            "type": "file",
+                            "url": "https://example.com/itinerary.pdf",
+                            "name": "itinerary.pdf",
+                            "media_type": "application/pdf",
+                        },
+                        {"type": "json", "value": {"latitude": 59.91, "longitude": 10.75}},
+                    ],
+                },
+                {
                     "role": "assistant",
                     "model": "example-model-1",
                     "token_count": 38,
+                    "usage": {"input_tokens": 412, "output_tokens": 38, "cached_tokens": 256},
+                    "cost": "0.00215",
                     "tool_calls": [
                         {
                             "call_id": "call_8Zt1",
@@ -41,11 +62,12 @@ class NewMessage(Input):
     )
 
     role: Role
-    content: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
-        Field(default=None, examples=["What's the weather in Oslo?"])
-    )
+    content: Content | None = Field(default=None, examples=["What's the weather in Oslo?"])
+    external_id: ForeignId | None = None
     model: Annotated[str, Field(max_length=255)] | None = None
-    token_count: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    token_count: TokenCount | None = None
+    usage: NewUsage | None = None
+    cost: Cost | None = None
     tool_calls: list[NewToolCall] = Field(default=[], max_length=100)
     call_id: CallId | None = None
 
@@ -82,6 +104,13 @@ class NewMessages(Input):
     messages: Batch
 
 
+class AppendQuery(BaseModel):
+    expected_seq: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Append only if the conversation's `last_seq` is this; otherwise 412.",
+    )
+
+
 class MessageQuery(PageQuery):
     order: Literal["asc", "desc"] = Field(
         default="asc", description="By position; `asc` has the oldest first."
@@ -104,8 +133,11 @@ class Message(TypedDict):
     status: str
     content: str | list[Any] | None
     call_id: str | None
+    external_id: str | None
     model: str | None
     token_count: int | None
+    usage: Usage | None
+    cost: ShownCost | None
     tool_calls: list[ToolCall]
     synthetic: NotRequired[bool]
     created_at: datetime

@@ -14,8 +14,8 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from conversations.schemas.base import CallId, ForeignId, Input, MessageText, PageQuery, settings
-from conversations.schemas.content import TextPart
+from conversations.schemas.base import CallId, ForeignId, Input, PageQuery, settings
+from conversations.schemas.content import Content
 
 CallStatus = Literal[
     "requested",
@@ -83,9 +83,7 @@ class CallResult(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"output": "12 °C, light rain"}]})
 
-    output: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
-        Field(default=None, examples=["12 °C, light rain"])
-    )
+    output: Content | None = Field(default=None, examples=["12 °C, light rain"])
     error: (
         Annotated[str, Field(min_length=1, max_length=min(10_000, settings.max_text_characters))]
         | None

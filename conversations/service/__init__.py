@@ -84,6 +84,7 @@ from conversations.service.repair import (
     check_conversation,
     repair_conversation,
 )
+from conversations.service.search import search
 from conversations.service.summaries import (
     add_summary,
     delete_summary,
@@ -169,6 +170,7 @@ __all__ = [
     "report_result",
     "report_usage",
     "restore_conversation",
+    "search",
     "start_call",
     "start_conversation",
     "withdraw_feedback",

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypedDict
 
 from conversations import errors, schemas
 from tenants.ids import new_id
+
+_NO_USAGE = dict.fromkeys(schemas.TOKEN_KINDS)
 
 
 class Batch(TypedDict):
@@ -26,19 +29,7 @@ def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
     open_calls: dict[str, dict[str, Any]] = {}
     answered: set[str] = set()
     for position, message in enumerate(new, start=1):
-        parts = message.content if isinstance(message.content, list) else None
-        row = {
-            "id": new_id(),
-            "position": position,
-            "role": message.role,
-            "content": [part.model_dump() for part in parts] if parts is not None else None,
-            "text": "\n".join(part.text for part in parts)
-            if parts is not None
-            else message.content,
-            "call_id": message.call_id,
-            "model": message.model,
-            "token_count": message.token_count,
-        }
+        row = _row(message, position)
         batch["messages"].append(row)
         if message.call_id is not None:
             if message.call_id in answered:
@@ -71,6 +62,65 @@ def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
             }
             batch["calls"].append(open_calls[new_call.call_id])
     return batch
+
+
+def sum_up(batch: Batch) -> dict[str, int | Decimal]:
+    """What a batch adds to each sum of its conversation."""
+    messages = batch["messages"]
+    return {
+        **{
+            kind: sum(row[kind] or 0 for row in messages)
+            for kind in ("token_count", *schemas.TOKEN_KINDS)
+        },
+        "tool_call_count": len(batch["calls"]),
+        "cost": sum((Decimal(row["cost"]) for row in messages if row["cost"]), Decimal(0)),
+    }
+
+
+def list_attachments(new: Sequence[schemas.NewMessage]) -> set[str]:
+    """The attachments that messages name."""
+    return {
+        part.attachment_id
+        for message in new
+        if isinstance(message.content, list)
+        for part in message.content
+        if isinstance(part, schemas.ImagePart | schemas.FilePart) and part.attachment_id is not None
+    }
+
+
+def dump_content(content: str | Sequence[schemas.Part] | None) -> Any:
+    """Content as it is shown and kept: what was left out, or null, is left out."""
+    if content is None or isinstance(content, str):
+        return content
+    return [
+        # The value of a part of JSON is the one that may be null.
+        {name: value for name, value in part if value is not None or name == "value"}
+        for part in content
+    ]
+
+
+def _row(message: schemas.NewMessage, position: int) -> dict[str, Any]:
+    content, usage = message.content, message.usage
+    is_text = content is None or isinstance(content, str)
+    return {
+        "id": new_id(),
+        "position": position,
+        "role": message.role,
+        "content": None if is_text else dump_content(content),
+        "text": content if is_text else _read_text(content),
+        "call_id": message.call_id,
+        "external_id": message.external_id,
+        "model": message.model,
+        "token_count": message.token_count,
+        **(usage.model_dump() if usage is not None else _NO_USAGE),
+        "cost": schemas.show_cost(message.cost) if message.cost is not None else None,
+    }
+
+
+def _read_text(parts: Any) -> str | None:
+    """What can be read of content in parts, None if there is nothing to read."""
+    texts = [part.text for part in parts if isinstance(part, schemas.TextPart)]
+    return "\n".join(texts) if texts else None
 
 
 def _deadline(call: schemas.NewToolCall) -> datetime | None:

@@ -126,8 +126,11 @@ def _summary_message(summary: schemas.Summary) -> schemas.Message:
         "status": "completed",
         "content": SUMMARY_INTRODUCTION + summary["text"],
         "call_id": None,
+        "external_id": None,
         "model": summary["model"],
         "token_count": summary["token_count"],
+        "usage": None,
+        "cost": None,
         "tool_calls": [],
         "created_at": summary["created_at"],
     }

@@ -10,7 +10,7 @@ from conversations.service.messages import append_messages
 from conversations.settings import get_settings
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
-from tenants.errors import InvalidCursor
+from tenants.errors import InvalidCursor, InvalidInput
 from tenants.ids import find_id, new_id, show_id
 
 
@@ -26,7 +26,9 @@ async def start_conversation(
         session,
         {
             "id": conversation_id,
-            **new.model_dump(include={"user_id", "agent_id", "title", "metadata", "legal_hold"}),
+            **new.model_dump(
+                include={"user_id", "agent_id", "title", "language", "metadata", "legal_hold"}
+            ),
             "retain_until": new.expires_at
             if "expires_at" in new.model_fields_set
             else default_end(session, now),
@@ -57,7 +59,7 @@ async def list_conversations(
 
     Raises InvalidCursor (400).
     """
-    filters = query.model_dump(include={"user_id", "agent_id", "status", "metadata"})
+    filters = query.model_dump(exclude={"limit", "after", "order"})
     listing = ["conversations", query.order, filters]
     after = None
     if query.after is not None:
@@ -76,7 +78,10 @@ async def list_conversations(
 async def change_conversation(
     session: WriteSession, conversation_id: str, changes: schemas.ConversationChanges
 ) -> schemas.Conversation:
-    """Change what is given. Raises ConversationNotFound (404)."""
+    """Change what is given.
+
+    Raises ConversationNotFound (404), InvalidInput (422) if read_seq is beyond the last message.
+    """
     values = changes.model_dump(exclude_unset=True)
     if "expires_at" in values:
         values["retain_until"] = values.pop("expires_at")
@@ -127,5 +132,7 @@ async def _update(
         session, conversation_key(conversation_id), {**changes, "updated_at": datetime.now(UTC)}
     )
     if updated is None:
-        raise errors.ConversationNotFound
+        conversation = await get_conversation(session, conversation_id)
+        reason = f"The conversation's newest message is at {conversation['last_seq']}."
+        raise InvalidInput(errors=[("read_seq", reason)])
     return updated

@@ -54,8 +54,11 @@ def _make_output(message: schemas.Message, call: schemas.ToolCall) -> schemas.Me
         "status": "completed",
         "content": NO_RESULT,
         "call_id": call["call_id"],
+        "external_id": None,
         "model": None,
         "token_count": None,
+        "usage": None,
+        "cost": None,
         "tool_calls": [],
         "synthetic": True,
     }

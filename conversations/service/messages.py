@@ -7,8 +7,10 @@ from uuid import UUID
 
 from conversations import errors, repository, schemas
 from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
-from conversations.service.batch import Batch, build_batch
+from conversations.service.attachments import check_attachments
+from conversations.service.batch import Batch, build_batch, list_attachments, sum_up
 from conversations.service.keys import conversation_key
+from conversations.service.repeats import pick_new
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import find_id, show_id
@@ -18,15 +20,44 @@ _BEYOND_ANY_SEQ = 2**63 - 1
 
 
 async def append_messages(
-    session: WriteSession, conversation_id: str, new: Sequence[schemas.NewMessage]
+    session: WriteSession,
+    conversation_id: str,
+    new: Sequence[schemas.NewMessage],
+    *,
+    expected_seq: int | None = None,
 ) -> list[schemas.Message]:
     """Append messages with their tool calls: all of them or none, in contiguous positions.
 
     A message of role `tool` closes the call that it names, which may stand in the same batch.
-    Raises ConversationNotFound (404), ConversationArchived, CallIdTaken, ToolCallCompleted,
-    ToolCallAwaitsApproval (409), UnknownToolCall (422).
+    One whose external id the conversation has is not written again, but answered as it is there.
+    expected_seq: where the newest message must stand, if anything is to be written.
+    Raises ConversationNotFound (404), ConversationArchived, CallIdTaken, ExternalIdTaken,
+    ToolCallCompleted, ToolCallAwaitsApproval (409), SeqMismatch (412), UnknownToolCall,
+    UnknownAttachment (422).
     """
-    return await append(session, conversation_id, build_batch(new))
+    if attachments := list_attachments(new):
+        await check_attachments(session, attachments)
+    named = [message.external_id for message in new if message.external_id is not None]
+    if expected_seq is None and not named:
+        return await append(session, conversation_id, build_batch(new))
+    key = conversation_key(conversation_id)
+    last_seq = await repository.lock_head(session, key)
+    if last_seq is None:
+        raise errors.ConversationNotFound
+    # Only now: whoever had the lock before may have written them.
+    kept = await repository.find_repeats(session, key, named) if named else {}
+    fresh = pick_new(new, kept)
+    if fresh and expected_seq not in (None, last_seq):
+        raise errors.SeqMismatch(last_seq)
+    written = await append(session, conversation_id, build_batch(fresh)) if fresh else []
+    by_external_id = {
+        message["external_id"]: message for message in (*kept.values(), *written) if message
+    }
+    unnamed = (message for message in written if message["external_id"] is None)
+    return [
+        next(unnamed) if message.external_id is None else by_external_id[message.external_id]
+        for message in new
+    ]
 
 
 async def list_messages(
@@ -74,7 +105,7 @@ async def append(
         **batch,
         now=now,
         preview=texts[-1][:PREVIEW_CHARACTERS] if texts else None,
-        tokens=sum(row["token_count"] or 0 for row in batch["messages"]),
+        totals=sum_up(batch),
     )
     if base is None:
         key = conversation_key(conversation_id)
@@ -102,8 +133,11 @@ def _show(
         "status": row.get("status", "completed"),
         "content": row["text"] if row["content"] is None else row["content"],
         "call_id": row["call_id"],
+        "external_id": row["external_id"],
         "model": row["model"],
         "token_count": row["token_count"],
+        "usage": schemas.show_usage(row),
+        "cost": row["cost"],
         "tool_calls": [
             {
                 "id": show_id(CALL_PREFIX, call["id"]),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +16,12 @@ from conversations.schemas import (
     FORMAT_VERSION,
     MESSAGE_PREFIX,
     SUMMARY_PREFIX,
+    TOKEN_KINDS,
+    show_cost,
 )
 from tenants.ids import show_id
 
 Row = Mapping[str, Any]
-_TOKENS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
 def write_line(record: Mapping[str, Any]) -> bytes:
@@ -78,7 +78,7 @@ def message(row: Row, calls: Sequence[Row]) -> bytes:
             record["tool_calls"] = [_hidden_call(call, row["deleted_at"]) for call in calls]
         return write_line(record)
     kept = ("language", "call_id", "model", "token_count")
-    usage = {name: row[name] for name in _TOKENS}
+    usage = {name: row[name] for name in TOKEN_KINDS}
     return write_line(
         {
             **record,
@@ -88,7 +88,7 @@ def message(row: Row, calls: Sequence[Row]) -> bytes:
             "text": None if row["content"] is None else row["text"],
             **{name: row[name] for name in kept},
             "usage": usage if any(each is not None for each in usage.values()) else None,
-            "cost": show_cost(row["cost"]),
+            "cost": show_cost(row["cost"]) if row["cost"] is not None else None,
             "external_id": row["external_id"],
             "extra": row["extra"],
             "tool_calls": [_call(each) for each in calls],
@@ -113,11 +113,6 @@ def attachment(row: Row) -> bytes:
     kept = ("user_id", "name", "media_type", "size", "created_at")
     fields = {**{name: row[name] for name in kept}, "sha256": row["sha256"].hex()}
     return _belonging("attachment", ATTACHMENT_PREFIX, row, fields)
-
-
-def show_cost(cost: Decimal | None) -> str | None:
-    """A decimal number without exponent and trailing zeros."""
-    return None if cost is None else format(cost.normalize(), "f")
 
 
 def _call(row: Row) -> dict[str, Any]:

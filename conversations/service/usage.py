@@ -6,7 +6,6 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from conversations import errors, repository, schemas
-from conversations.service.records import show_cost
 from conversations.settings import get_settings
 from tenants.db.unit_of_work import ReadSession
 from tenants.errors import InvalidInput
@@ -80,4 +79,4 @@ def _known_zones() -> frozenset[str]:
 
 
 def _show(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "cost": show_cost(row["cost"])}
+    return {**row, "cost": schemas.show_cost(row["cost"])}

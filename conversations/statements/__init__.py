@@ -9,6 +9,7 @@ from conversations.statements.answered_requests import (
     keep_answer_statement,
 )
 from conversations.statements.append import (
+    TOTALS,
     append_statement,
     lock_statement,
 )
@@ -38,7 +39,9 @@ from conversations.statements.pages import (
     in_conversation,
     message_statement,
     page_statement,
+    repeats_statement,
 )
+from conversations.statements.search import search_statement
 from conversations.statements.tables import (
     ANSWERED_REQUESTS,
     ATTACHMENTS,
@@ -59,7 +62,6 @@ from conversations.statements.tables import (
     SUMMARY_COLUMNS,
 )
 from conversations.statements.usage import (
-    TOKEN_COLUMNS,
     usage_statement,
 )
 
@@ -84,7 +86,7 @@ __all__ = [
     "MESSAGE_IS_KEPT",
     "SUMMARIES",
     "SUMMARY_COLUMNS",
-    "TOKEN_COLUMNS",
+    "TOTALS",
     "active_statement",
     "activity_statement",
     "append_statement",
@@ -103,5 +105,7 @@ __all__ = [
     "message_statement",
     "overdue_statement",
     "page_statement",
+    "repeats_statement",
+    "search_statement",
     "usage_statement",
 ]

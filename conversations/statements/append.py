@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
+from conversations.schemas import TOKEN_KINDS
 from conversations.statements.tables import (
     CALL_IS_KEPT,
     CALLS,
@@ -29,6 +30,9 @@ from conversations.statements.tables import (
 )
 from tenants.db.base import Timestamp
 from tenants.db.statement import CompiledStatement
+
+# The sums in a conversation's head, by column; what an append adds is bound as `new_<column>`.
+TOTALS = ("token_count", *TOKEN_KINDS, "tool_call_count", "cost")
 
 
 @cache
@@ -57,11 +61,11 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
             last_seq=c.last_seq + added,
             version=c.version + 1,
             message_count=c.message_count + added,
-            token_count=c.token_count + bindparam("new_tokens", type_=BigInteger),
+            **{name: c[name] + bindparam(f"new_{name}", type_=c[name].type) for name in TOTALS},
             preview=func.coalesce(bindparam("new_preview", type_=Text), c.preview),
             last_activity_at=func.greatest(c.last_activity_at, now),
         )
-        .returning((c.last_seq - added).label("base"))
+        .returning((c.last_seq - added).label("base"), c.language)
         .cte("head")
     )
     new = record_set(
@@ -74,9 +78,11 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
         content=JSONB,
         text=Text,
         call_id=Text,
+        external_id=Text,
         model=Text,
         token_count=Integer,
-        external_id=Text,
+        **dict.fromkeys(TOKEN_KINDS, Integer),
+        cost=MESSAGES.c.cost.type,
         extra=JSONB,
     )
     # What a native message doesn't say. (json_to_recordset gives NULL for what a row lacks.)
@@ -85,10 +91,11 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
     new_messages = (
         insert(MESSAGES)
         .from_select(
-            ["conversation_id", "created_at", "seq", *copied],
+            ["conversation_id", "created_at", "language", "seq", *copied],
             select(
                 conversation_id,
                 now,
+                head.c.language,
                 head.c.base + new.c.position,
                 *(
                     func.coalesce(new.c[name], defaults[name]) if name in defaults else new.c[name]

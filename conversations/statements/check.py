@@ -64,6 +64,10 @@ _COUNTS: dict[str, ColumnElement[Any]] = {
     "last_seq": func.max(MESSAGES.c.seq),
     "message_count": func.count().filter(MESSAGE_IS_KEPT),
     **{name: func.sum(MESSAGES.c[name]) for name in _SUMS},
+    "tool_call_count": select(func.count())
+    .select_from(CALLS)
+    .where(CALLS.c.conversation_id == _CONVERSATION_ID, CALL_IS_KEPT)
+    .scalar_subquery(),
 }
 
 

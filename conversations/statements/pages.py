@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Select,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
+from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX, TOKEN_KINDS
 from conversations.statements.tables import (
     CALL_IS_KEPT,
     CALLS,
@@ -62,6 +63,18 @@ def message_statement() -> CompiledStatement:
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
             MESSAGE_IS_KEPT,
             IS_KEPT,
+        )
+    )
+
+
+@cache
+def repeats_statement() -> CompiledStatement:
+    """The messages that have one of `external_ids`, also those that are hidden."""
+    return CompiledStatement(
+        select(*message_columns(), MESSAGES.c.deleted_at).where(
+            MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
+            MESSAGES.c.external_id.is_not(None),  # So that the partial index serves.
+            MESSAGES.c.external_id == func.any(bindparam("external_ids", type_=ARRAY(Text))),
         )
     )
 
@@ -124,8 +137,11 @@ def message_columns() -> list[ColumnElement[Any]]:
         "content",
         "text",
         "call_id",
+        "external_id",
         "model",
         "token_count",
+        *TOKEN_KINDS,
+        "cost",
         "created_at",
     )
     # Written by us where a call has ended without a result.

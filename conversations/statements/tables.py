@@ -14,6 +14,7 @@ from conversations.models import (
     Summary,
     ToolCall,
 )
+from conversations.schemas import TOKEN_KINDS
 
 CONVERSATIONS: Table = Conversation.metadata.tables["conversations"]
 MESSAGES: Table = Message.metadata.tables["messages"]
@@ -30,6 +31,7 @@ CONVERSATION_COLUMNS = [
         "user_id",
         "agent_id",
         "title",
+        "language",
         "status",
         "metadata",
         "retain_until",
@@ -38,9 +40,13 @@ CONVERSATION_COLUMNS = [
         "fork_seq",
         "preview",
         "last_seq",
+        "read_seq",
         "version",
         "message_count",
+        "tool_call_count",
         "token_count",
+        *TOKEN_KINDS,
+        "cost",
         "created_at",
         "updated_at",
         "last_activity_at",

@@ -17,10 +17,9 @@ from sqlalchemy import (
     tuple_,
 )
 
+from conversations.schemas import TOKEN_KINDS
 from conversations.statements.tables import CALLS, CONVERSATIONS, MESSAGES
 from tenants.db.base import Timestamp
-
-TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
 def usage_statement(
@@ -40,7 +39,7 @@ def usage_statement(
         select(
             is_total.label("is_total"),
             *columns,
-            *(_sum(c[name]).label(name) for name in (*TOKEN_COLUMNS, "total_tokens")),
+            *(_sum(c[name]).label(name) for name in (*TOKEN_KINDS, "total_tokens")),
             func.coalesce(func.sum(c.cost), 0).label("cost"),
             func.count().label("messages"),
             _sum(c.tool_calls).label("tool_calls"),
@@ -70,7 +69,7 @@ def _counted_messages(midnights: Sequence[datetime], filters: dict[str, Any]) ->
             c.model,
             CONVERSATIONS.c.agent_id,
             CONVERSATIONS.c.user_id,
-            *(c[name] for name in TOKEN_COLUMNS),
+            *(c[name] for name in TOKEN_KINDS),
             func.coalesce(
                 c.token_count,
                 func.coalesce(c.input_tokens, 0) + func.coalesce(c.output_tokens, 0),

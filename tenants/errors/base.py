@@ -1,20 +1,22 @@
 """What all errors have in common, and the kinds that others refine."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 
 class ApplicationError(Exception):
     """An expected outcome that isn't success.
 
     status: the HTTP status. code: a stable word that programs may match on.
-    headers: what the answer carries besides the usual.
+    headers: what the answer carries besides the usual. members: what its body does.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     message: ClassVar[str] = "Something went wrong on our side."
     headers: ClassVar[Mapping[str, str]] = {}
+    members: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)

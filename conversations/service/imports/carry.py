@@ -13,7 +13,7 @@ from uuid import UUID
 from conversations import repository
 from conversations.models import OPEN_CALL_STATUSES
 from conversations.repository import Head
-from conversations.schemas import FEEDBACK_PREFIX, MESSAGE_PREFIX, SUMMARY_PREFIX
+from conversations.schemas import FEEDBACK_PREFIX, MESSAGE_PREFIX, SUMMARY_PREFIX, TOKEN_KINDS
 from conversations.service.imports.drafts import (
     Branch,
     Draft,
@@ -28,7 +28,7 @@ from tenants.db.unit_of_work import WriteSession
 from tenants.errors import TransactionConflict
 from tenants.ids import find_id
 
-_TOKENS = ("token_count", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_TOKENS = ("token_count", *TOKEN_KINDS)
 # A row has all columns, whatever its source says of it.
 _MESSAGE: dict[str, Any] = {
     "kind": "message",

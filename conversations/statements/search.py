@@ -1,0 +1,164 @@
+"""Full-text search over titles and messages.
+
+A message's words were reduced to stems by its language, or kept as they are without one, so the
+query is understood once for each language. All of these together look into the index; what they
+find must then fit the query of its own language.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    Double,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    union_all,
+    values,
+)
+from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
+
+from conversations.models import LANGUAGES
+from conversations.statements.tables import CONVERSATIONS, IS_KEPT, MESSAGE_IS_KEPT, MESSAGES
+
+# How far into a text a snippet is looked for. It takes time with the square of what is found:
+# for a hundred texts of 100,000 characters full of the words it took eight seconds.
+SNIPPET_CHARACTERS = 20_000
+# A text without a known language.
+_PLAIN = ""
+# Ranks divided by 1 plus the logarithm of the length, so that long texts don't win by that alone.
+_BY_LENGTH: Any = literal_column("1")
+_TITLE_WORDS = func.to_tsvector(literal_column("'simple'::regconfig"), CONVERSATIONS.c.title)
+
+
+def search_statement(
+    filters: Mapping[str, Any],
+    *,
+    query: str,
+    after: tuple[float, Any] | None,
+    limit: int,
+    marks: str,
+) -> Select[Any]:
+    """Up to `limit` hits, best first, beyond a position of rank and id.
+
+    filters: `user_id`, `agent_id`, `status` and `language`, where not None. query: in the syntax
+    of `websearch_to_tsquery`. marks: options for `ts_headline` that say what surrounds a word.
+    """
+    queries = _queries(query)
+    hits = union_all(_messages(queries, filters), _titles(queries, filters)).subquery("hits")
+    position = tuple_(hits.c.rank, hits.c.id)
+    page = select(*hits.c)
+    if after is not None:
+        rank, key = after
+        page = page.where(position < tuple_(literal(rank, Double), literal(key)))
+    best = page.order_by(*(part.desc() for part in position.clauses)).limit(limit).subquery("best")
+    # Out here, so that it is made for the hits of the page alone.
+    snippet = func.ts_headline(best.c.config, best.c.text, best.c.query, marks, type_=Text)
+    shown = ("id", "rank", "conversation_id", "title", "message_id", "seq", "role")
+    return select(*(best.c[name] for name in shown), snippet.label("snippet")).order_by(
+        best.c.rank.desc(), best.c.id.desc()
+    )
+
+
+def _queries(query: str) -> Any:
+    """The query in every language: `language`, `config`, `query`.
+
+    Without those in which it has no word that must be there: they would have to read every text.
+    """
+    configurations = values(
+        column("language", Text), column("config", REGCONFIG), name="configurations"
+    ).data(
+        [
+            (literal_column(f"'{language}'"), literal_column(f"'{name}'::regconfig"))
+            for language, name in {_PLAIN: "simple", **LANGUAGES}.items()
+        ]
+    )
+    words = func.websearch_to_tsquery(
+        configurations.c.config, bindparam("q", query, type_=Text), type_=TSQUERY
+    )
+    every = select(configurations.c.language, configurations.c.config, words.label("query"))
+    read = every.subquery("read")
+    return (
+        select(*read.c)
+        .where(func.querytree(read.c.query, type_=Text).not_in(["", "T"]))
+        .cte("queries")
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _messages(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
+    in_parentheses = literal("(").op("||")(cast(queries.c.query, Text)).op("||")(literal(")"))
+    # Most languages read most queries alike.
+    together = select(
+        cast(func.string_agg(in_parentheses.distinct(), literal(" | ")), TSQUERY)
+    ).scalar_subquery()
+    search = MESSAGES.c.search
+    rank = func.ts_rank(search, queries.c.query, _BY_LENGTH)
+    found = (
+        select(
+            MESSAGES.c.id,
+            cast(rank, Double).label("rank"),
+            MESSAGES.c.conversation_id,
+            CONVERSATIONS.c.title,
+            MESSAGES.c.id.label("message_id"),
+            MESSAGES.c.seq,
+            MESSAGES.c.role,
+            func.left(MESSAGES.c.text, SNIPPET_CHARACTERS).label("text"),
+            queries.c.config,
+            queries.c.query,
+        )
+        .join(CONVERSATIONS, CONVERSATIONS.c.id == MESSAGES.c.conversation_id)
+        .join(queries, queries.c.language == func.coalesce(MESSAGES.c.language, _PLAIN))
+        .where(
+            search.bool_op("@@")(together),
+            search.bool_op("@@")(queries.c.query),
+            MESSAGE_IS_KEPT,
+            *_conditions(filters),
+        )
+    )
+    if filters["language"] is not None:
+        found = found.where(MESSAGES.c.language == filters["language"])
+    return found
+
+
+def _titles(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
+    plain = queries.alias("plain")
+    only = select(plain.c.query).where(plain.c.language == _PLAIN).scalar_subquery()
+    weighed = func.setweight(_TITLE_WORDS, literal_column("'A'"), type_=TSVECTOR)
+    found = (
+        select(
+            CONVERSATIONS.c.id,
+            cast(func.ts_rank(weighed, queries.c.query, _BY_LENGTH), Double).label("rank"),
+            CONVERSATIONS.c.id.label("conversation_id"),
+            CONVERSATIONS.c.title,
+            cast(null(), MESSAGES.c.id.type).label("message_id"),
+            cast(null(), MESSAGES.c.seq.type).label("seq"),
+            cast(null(), Text).label("role"),
+            CONVERSATIONS.c.title.label("text"),
+            queries.c.config,
+            queries.c.query,
+        )
+        .join(queries, queries.c.language == _PLAIN)
+        .where(_TITLE_WORDS.bool_op("@@")(only), *_conditions(filters))
+    )
+    if filters["language"] is not None:
+        found = found.where(CONVERSATIONS.c.language == filters["language"])
+    return found
+
+
+def _conditions(filters: Mapping[str, Any]) -> list[Any]:
+    given = [
+        CONVERSATIONS.c[name] == filters[name]
+        for name in ("user_id", "agent_id", "status")
+        if filters[name] is not None
+    ]
+    return [and_(IS_KEPT, *given)]
