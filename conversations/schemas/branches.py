@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
-from conversations.schemas.base import ForeignId, Input, MessageText, Metadata, PageQuery, Title
-from conversations.schemas.content import TextPart
+from conversations.schemas.base import ForeignId, Input, Metadata, PageQuery, Title
+from conversations.schemas.content import Content
 from conversations.schemas.tool_calls import NewToolCall
 
 
@@ -33,16 +33,14 @@ class NewFork(BranchDetails):
 class EditedMessage(BranchDetails):
     """What stands in the message's place. Its role stays, and with it the call that it answers.
 
-    content: text, or a list of text parts. tool_calls: for the role `assistant`.
+    content: text, or a list of parts. tool_calls: for the role `assistant`.
     """
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"content": "What's the weather in Bergen?"}]}
     )
 
-    content: MessageText | Annotated[list[TextPart], Field(min_length=1, max_length=100)] | None = (
-        Field(default=None, examples=["What's the weather in Bergen?"])
-    )
+    content: Content | None = Field(default=None, examples=["What's the weather in Bergen?"])
     model: Annotated[str, Field(max_length=255)] | None = None
     token_count: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     tool_calls: list[NewToolCall] = Field(default=[], max_length=100)

@@ -37,9 +37,26 @@ PARTS = {
 }
 
 
+async def upload(api):
+    form = {"file": ("a.txt", b"Oslo", "text/plain")}
+    return (await api.post("/attachments", files=form)).json()["id"]
+
+
+async def test_an_attachment_that_is_not_there_is_refused(api):
+    conversation = await start(api)
+    named = user([{"type": "image", "attachment_id": ATTACHMENT}])
+
+    answer = await api.post(f"/conversations/{conversation['id']}/messages", json=named)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_attachment")
+    assert await log_of(api, conversation) == []
+
+
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
 async def test_a_part_of_every_type_comes_back_as_it_was_sent(api, part):
     conversation = await start(api)
+    if "attachment_id" in part:
+        part = {**part, "attachment_id": await upload(api)}
 
     (message,) = await append(api, conversation, user([part]))
 

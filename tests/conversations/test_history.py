@@ -88,7 +88,7 @@ class TestRules:
 
         assert made == {
             **output(2, "a", NO_RESULT),
-            "token_count": None,
+            **dict.fromkeys(("external_id", "token_count", "usage", "cost")),
             "synthetic": True,
         }
 

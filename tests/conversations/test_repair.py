@@ -111,7 +111,7 @@ HARMS = {
     ),
     "an output's call is gone": (
         ["DELETE FROM tool_calls WHERE conversation_id = :id AND call_id = 'a'"],
-        {"output_without_call"},
+        {"output_without_call", "wrong_count"},
     ),
     "an output names a call that never was": (
         ["UPDATE messages SET call_id = 'x' WHERE conversation_id = :id AND role = 'tool'"],

@@ -35,7 +35,7 @@ async def test_a_message_is_found_with_where_it_stands(api):
     assert hit["conversation_id"] == conversation["id"]
     assert (hit["message_id"], hit["seq"], hit["role"]) == (message["id"], 2, "user")
     assert hit["title"] == "Norway"
-    assert whole(hit) == "Will it drizzle in Tromso today"
+    assert whole(hit) == "Will it drizzle in Tromso today?"
     assert words(hit) == ["drizzle"]
     assert hit["rank"] > 0
 
@@ -176,13 +176,22 @@ async def test_highlights_are_no_marks_in_the_text(api):
 
 
 async def test_a_snippet_is_short_and_about_the_words(api):
-    text = "before " * 5000 + "the platypus swims " + "after " * 5000
+    text = "before " * 2000 + "the platypus swims " + "after " * 5000
     await start(api, messages=[user(text)])
 
     (hit,) = await find(api, "platypus")
 
     assert words(hit) == ["platypus"]
     assert len(whole(hit)) < 400
+
+
+async def test_far_into_a_long_text_words_are_found_and_the_snippet_is_its_beginning(api):
+    await start(api, messages=[user("before " * 5000 + "the wombat digs")])
+
+    (hit,) = await find(api, "wombat")
+
+    assert words(hit) == []
+    assert whole(hit).startswith("before before")
 
 
 async def test_the_readable_text_of_parts_is_found(api):

@@ -67,6 +67,7 @@ async def seed_conversations(client: ApiClient, word: str) -> dict[str, str]:
         "call_id deny": calls[2],
         "summary_id": summarized["id"],
         "draft_id": "draft",
+        "q": word,
         "feedback_id": feedback["id"],
         "attachment_id": attachment["id"],
         "erasure_id": erasure["id"],
@@ -88,7 +89,7 @@ async def seed_sample(client: ApiClient, word: str) -> dict[str, str]:
 
 
 # Parameters whose values callers make up: they name no object of anybody's.
-MADE_UP = {"draft_id", "user_id"}
+MADE_UP = {"draft_id", "q", "user_id"}
 # What a route must be asked for beside its path, to show something of a tenant's.
 QUERIES: dict[str, dict[str, str]] = {"GET /api/v1/usage": {"group_by": "agent,user"}}
 SEEDS: dict[str, Seed] = {"conversations": seed_conversations, "sample": seed_sample}

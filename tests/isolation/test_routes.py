@@ -7,6 +7,7 @@ import itertools
 import re
 import secrets
 
+import httpx
 import pytest
 
 from tenants import lifecycle
@@ -45,7 +46,8 @@ def code_of(response):
 
 async def send(client, route, values, body=None, **options):
     """Call a route; the template is absolute, whatever the client's base."""
-    url = f"http://localhost{route.path(values)}"
+    url = httpx.URL(f"http://localhost{route.path(values)}")
+    url = url.copy_merge_params(options.pop("params", None) or {})
     if route.is_form:
         options |= {"files": {"file": ("a.txt", b"a", "text/plain")}, "data": body}
     elif route.bodies:

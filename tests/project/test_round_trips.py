@@ -87,6 +87,7 @@ BUDGETS = {
     # It looks at the call first, so that a repeated report gets the same answer.
     ("POST", f"{ONE}/tool-calls/{{call_id}}/result"): (4, {"output": "12 °C"}),
     ("GET", "/usage"): (READ, None),
+    ("GET", "/search"): (READ, None),
     # Heads, messages, calls, summaries, feedback, files: a page of an export has of everything.
     # A new conversation: it looks for it, makes it, adds messages and calls, and moves the head.
     ("POST", "/imports"): (7, make_import),
@@ -256,6 +257,8 @@ async def count(api, proxy, method, template, path=None, **headers) -> int:
     proxy.round_trips = 0
     body = body() if callable(body) else body
     sent = body if body is FORM else {"json": body}
+    if method == "GET" and path.endswith("/search"):
+        sent = {"params": {"q": "Hm"}}
     answer = await api.request(method, path, headers=headers, **sent)
     assert answer.is_success, answer.text
     return proxy.round_trips
