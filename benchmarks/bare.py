@@ -29,9 +29,13 @@ _APPEND = """
 WITH head AS (
     UPDATE conversations
     SET last_seq = last_seq + 1, version = version + 1, message_count = message_count + 1,
-        token_count = token_count + coalesce($7, 0), preview = coalesce(left($5, 200), preview),
+        token_count = token_count + coalesce($7, 0),
+        tool_call_count = tool_call_count + json_array_length($8),
+        preview = coalesce(left($5, 200), preview),
         last_activity_at = greatest(last_activity_at, $3)
-    WHERE id = $1 AND status = 'active' RETURNING last_seq
+    WHERE id = $1 AND status = 'active' AND deleted_at IS NULL
+        AND (retain_until IS NULL OR retain_until > now() OR legal_hold)
+    RETURNING last_seq
 ), message AS (
     INSERT INTO messages (id, conversation_id, seq, role, text, model, token_count, created_at)
     SELECT $2, $1, head.last_seq, $4, $5, $6, $7, $3 FROM head
@@ -45,19 +49,30 @@ WITH head AS (
 SELECT last_seq FROM head
 """
 _PAGE = """
-SELECT m.id, m.seq, m.role, m.status, m.content, m.text, m.call_id, m.model, m.token_count,
+SELECT m.id, m.seq, m.role, m.kind, m.status, m.content, m.text, m.call_id, m.external_id, m.model,
+       m.token_count, m.input_tokens, m.output_tokens, m.cached_tokens, m.reasoning_tokens, m.cost,
        m.created_at,
        (SELECT json_agg(json_build_object(
             'id', 'call_' || replace(t.id::text, '-', ''), 'call_id', t.call_id, 'name', t.name,
             'arguments', t.arguments, 'status', t.status, 'error', t.error,
-            'output_message_id', 'msg_' || replace(t.output_message_id::text, '-', ''))
+            'attempts', t.attempts, 'deadline', to_char(t.deadline AT TIME ZONE 'UTC', $3),
+            'decided_by', t.decided_by,
+            'decided_at', to_char(t.decided_at AT TIME ZONE 'UTC', $3), 'reason', t.reason,
+            'output_message_id', 'msg_' || replace(t.output_message_id::text, '-', ''),
+            'created_at', to_char(t.created_at AT TIME ZONE 'UTC', $3),
+            'updated_at', to_char(t.updated_at AT TIME ZONE 'UTC', $3))
             ORDER BY t.index)
-        FROM tool_calls t WHERE t.message_id = m.id) AS tool_calls
+        FROM tool_calls t WHERE t.message_id = m.id AND t.deleted_at IS NULL) AS tool_calls
 FROM conversations c LEFT JOIN LATERAL (
-    SELECT * FROM messages WHERE conversation_id = $1 AND seq > 0 ORDER BY seq LIMIT $2
+    SELECT * FROM messages WHERE conversation_id = $1 AND seq > 0 AND deleted_at IS NULL
+    ORDER BY seq LIMIT $2
 ) m ON true
-WHERE c.id = $1 AND c.status <> 'deleted' ORDER BY m.seq
+WHERE c.id = $1 AND c.deleted_at IS NULL
+    AND (c.retain_until IS NULL OR c.retain_until > now() OR c.legal_hold)
+ORDER BY m.seq
 """
+_MOMENT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+_TOKEN_KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -107,11 +122,15 @@ async def _append(tenant: str, conversation_id: UUID, body: bytes) -> tuple[int,
             "conversation_id": show_id("conv", conversation_id),
             "seq": seq,
             "role": new["role"],
+            "kind": "message",
             "status": "completed",
             "content": new.get("content"),
             "call_id": None,
+            "external_id": None,
             "model": new.get("model"),
             "token_count": new.get("token_count"),
+            "usage": None,
+            "cost": None,
             "tool_calls": [
                 {
                     "id": show_id("call", call["id"]),
@@ -120,7 +139,14 @@ async def _append(tenant: str, conversation_id: UUID, body: bytes) -> tuple[int,
                     "arguments": call["arguments"],
                     "status": "requested",
                     "error": None,
+                    "attempts": 0,
+                    "deadline": None,
+                    "decided_by": None,
+                    "decided_at": None,
+                    "reason": None,
                     "output_message_id": None,
+                    "created_at": now,
+                    "updated_at": now,
                 }
                 for call in calls
             ],
@@ -132,7 +158,7 @@ async def _append(tenant: str, conversation_id: UUID, body: bytes) -> tuple[int,
 
 async def _read_page(tenant: str, conversation_id: UUID, limit: int) -> tuple[int, bytes]:
     async with _transaction(f"BEGIN READ ONLY; {tenant}") as connection:
-        rows = await connection.fetch(_PAGE, conversation_id, limit + 1)
+        rows = await connection.fetch(_PAGE, conversation_id, limit + 1, _MOMENT)
     if not rows:
         return 404, b"{}"
     shown = show_id("conv", conversation_id)
@@ -142,11 +168,15 @@ async def _read_page(tenant: str, conversation_id: UUID, limit: int) -> tuple[in
             "conversation_id": shown,
             "seq": row["seq"],
             "role": row["role"],
+            "kind": row["kind"],
             "status": row["status"],
             "content": row["text"] if row["content"] is None else orjson.Fragment(row["content"]),
             "call_id": row["call_id"],
+            "external_id": row["external_id"],
             "model": row["model"],
             "token_count": row["token_count"],
+            "usage": _show_usage(row),
+            "cost": row["cost"] and format(row["cost"].normalize(), "f"),
             "tool_calls": orjson.Fragment(row["tool_calls"]) if row["tool_calls"] else [],
             "created_at": row["created_at"],
         }
@@ -155,6 +185,11 @@ async def _read_page(tenant: str, conversation_id: UUID, limit: int) -> tuple[in
     ]
     page = {"data": messages[:limit], "has_more": len(messages) > limit, "next_cursor": None}
     return 200, orjson.dumps(page, option=orjson.OPT_UTC_Z)
+
+
+def _show_usage(row: Any) -> dict[str, int] | None:
+    usage = {kind: row[kind] for kind in _TOKEN_KINDS}
+    return usage if any(count is not None for count in usage.values()) else None
 
 
 @asynccontextmanager

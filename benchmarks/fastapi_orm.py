@@ -8,6 +8,7 @@ goes out. The models are the service's own. Content is text only here.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from fastapi import Depends, FastAPI, Header, HTTPException, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from sqlalchemy import select, text
+from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import selectinload
 
@@ -26,6 +27,16 @@ from tenants.ids import find_id, show_id
 _stage = Stage.from_environment()
 # The tenant's role and schema, which have one name, by the key's hash.
 _tenants = {sha256(_stage.api_key.encode()).hexdigest(): _stage.schema}
+
+
+_IS_KEPT = and_(
+    Conversation.deleted_at.is_(None),
+    or_(
+        Conversation.retain_until.is_(None),
+        Conversation.retain_until > func.now(),
+        Conversation.legal_hold,
+    ),
+)
 
 
 async def _connect() -> asyncpg.Connection:
@@ -74,7 +85,23 @@ class ToolCallOut(BaseModel):
     arguments: dict[str, Any]
     status: str
     error: str | None
+    attempts: int
+    deadline: datetime | None
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str | None
     output_message_id: Annotated[str | None, _shown("msg")]
+    created_at: datetime
+    updated_at: datetime
+
+
+class Usage(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
 
 
 class MessageOut(BaseModel):
@@ -84,11 +111,16 @@ class MessageOut(BaseModel):
     conversation_id: Annotated[str, _shown("conv")]
     seq: int
     role: str
+    kind: str
     status: str
     content: Annotated[str | None, Field(validation_alias="text")]
     call_id: str | None
+    external_id: str | None
     model: str | None
     token_count: int | None
+    # Of messages that have none, as all do here.
+    usage: Usage | None = None
+    cost: Decimal | None
     tool_calls: list[ToolCallOut]
     created_at: datetime
 
@@ -132,7 +164,7 @@ ConversationKey = Annotated[UUID, Depends(get_key)]
 async def append_message(new: MessageIn, key: ConversationKey, session: Session) -> Message:
     conversation = await session.scalar(
         select(Conversation)
-        .where(Conversation.id == key, Conversation.status == "active")
+        .where(Conversation.id == key, Conversation.status == "active", _IS_KEPT)
         .with_for_update()
     )
     if conversation is None:
@@ -142,17 +174,21 @@ async def append_message(new: MessageIn, key: ConversationKey, session: Session)
     conversation.version += 1
     conversation.message_count += 1
     conversation.token_count += new.token_count or 0
+    conversation.tool_call_count += len(new.tool_calls)
     conversation.preview = new.content[:200] if new.content else conversation.preview
     conversation.last_activity_at = now
     message = Message(
         conversation_id=key,
         seq=conversation.last_seq,
         role=new.role,
+        kind="message",
         status="completed",
         text=new.content,
         call_id=None,
+        external_id=None,
         model=new.model,
         token_count=new.token_count,
+        cost=None,
         created_at=now,
         tool_calls=[
             ToolCall(
@@ -163,6 +199,11 @@ async def append_message(new: MessageIn, key: ConversationKey, session: Session)
                 arguments=call.arguments,
                 status="requested",
                 error=None,
+                attempts=0,
+                deadline=None,
+                decided_by=None,
+                decided_at=None,
+                reason=None,
                 output_message_id=None,
                 created_at=now,
                 updated_at=now,
@@ -179,12 +220,14 @@ async def append_message(new: MessageIn, key: ConversationKey, session: Session)
 async def list_messages(
     key: ConversationKey, session: Session, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> dict[str, Any]:
-    conversation = await session.get(Conversation, key)
-    if conversation is None or conversation.status == "deleted":
+    conversation = await session.scalar(
+        select(Conversation).where(Conversation.id == key, _IS_KEPT)
+    )
+    if conversation is None:
         raise HTTPException(404)
     rows = await session.scalars(
         select(Message)
-        .where(Message.conversation_id == key)
+        .where(Message.conversation_id == key, Message.deleted_at.is_(None))
         .order_by(Message.seq)
         .limit(limit + 1)
         .options(selectinload(Message.tool_calls))

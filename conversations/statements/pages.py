@@ -41,7 +41,6 @@ def page_statement(descending: bool) -> CompiledStatement:
         select(*message_columns())
         .where(
             MESSAGES.c.conversation_id == bindparam("conversation_id", type_=Uuid),
-            MESSAGE_IS_KEPT,
             seq < after if descending else seq > after,
             MESSAGE_IS_KEPT,
         )
