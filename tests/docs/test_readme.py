@@ -66,6 +66,7 @@ def served(tree: Path) -> Iterator[dict[str, Any]]:
     process.stdout.close()
 
 
+@pytest.mark.slow
 def test_every_block_runs_in_order(tree: Path, served: dict[str, Any]) -> None:
     text = (ROOT / "README.md").read_text()
     script = ["set -euo pipefail"]

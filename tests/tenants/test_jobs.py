@@ -472,6 +472,7 @@ class TestCommand:
         assert (result.code, result.json) == (0, [])
 
 
+@pytest.mark.slow
 def test_a_server_runs_the_jobs_and_stops(tenant):
     call = {"call_id": "a", "name": "n", "timeout_seconds": 0.1}
     body = {"messages": [{"role": "assistant", "tool_calls": [call]}]}

@@ -77,7 +77,7 @@ def bucket():
     server.server_close()
 
 
-@pytest.fixture(params=["disk", "memory", "s3"])
+@pytest.fixture(params=["disk", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def storage(request, monkeypatch, tmp_path):
     """One kind of storage, in the place of the service's."""
     kinds = {
