@@ -52,8 +52,14 @@ class TenantTransaction(Transaction):
         if connection._top_xact is not None:
             await super().start()  # A savepoint: scope comes from the transaction around it.
             return
+        message = self._begin_message(connection.tenant)
         try:
-            await connection.execute(self._begin_message(connection.tenant))
+            try:
+                await connection.execute(message)
+            except asyncpg.InsufficientPrivilegeError:
+                await self._roll_back_or_terminate(connection)
+                await _forget_memberships(connection)
+                await connection.execute(message)
         except asyncpg.PostgresError:
             self._state = TransactionState.FAILED
             if connection.is_in_transaction():
@@ -103,3 +109,15 @@ class TenantTransaction(Transaction):
         except BaseException:
             connection.terminate()
             raise
+
+
+async def _forget_memberships(connection: asyncpg.Connection) -> None:
+    """Make a backend look anew at which roles its login is a member of.
+
+    It keeps the list that it has worked out, until it hears of a grant. One that it hears of while
+    it works is lost on it: it keeps a list without that grant, and refuses the newest tenants
+    until the next one is onboarded. It has room for one role's list, so it is asked for another's.
+    Source: PostgreSQL's `roles_is_member_of` in `src/backend/utils/adt/acl.c`.
+    """
+    privilege = "SET" if connection.get_server_version().major >= 16 else "MEMBER"
+    await connection.execute(f"SELECT pg_has_role('pg_monitor', current_user, '{privilege}')")

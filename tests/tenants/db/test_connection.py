@@ -206,6 +206,57 @@ async def test_a_deleted_tenants_role_does_not_poison_the_connection(make_tenant
         assert (await look(fleet[0]))[2] == backend
 
 
+async def test_a_backend_with_an_old_list_of_memberships_looks_again(fleet, configure, monkeypatch):
+    """What PostgreSQL does when it hears of a grant while it works out the list is played here."""
+    await configure(pool_size=1)
+    sent, real = [], TenantConnection.execute
+
+    async def execute(self, message, *arguments, **options):
+        sent.append(message)
+        if sent == [message]:
+            await real(self, "BEGIN")
+            raise asyncpg.InsufficientPrivilegeError("permission denied to set role")
+        return await real(self, message, *arguments, **options)
+
+    monkeypatch.setattr(TenantConnection, "execute", execute)
+    schema = fleet[0].ref.schema
+
+    assert (await look(fleet[0]))[:2] == (schema, schema)
+
+    begin = sent[0]
+    assert [begin, "ROLLBACK", begin] == [each for each in sent[:4] if "pg_has_role" not in each]
+
+
+async def test_a_role_that_was_not_granted_is_refused(fleet, configure, owner):
+    await configure(pool_size=1)
+    schema = fleet[1].ref.schema
+    runtime = await owner.fetchval(
+        "SELECT m.member::regrole::text FROM pg_auth_members m WHERE m.roleid = $1::regrole "
+        "AND m.member <> (SELECT oid FROM pg_roles WHERE rolname = current_user)",
+        schema,
+    )
+    await owner.execute(f"REVOKE {schema} FROM {runtime}")
+    try:
+        with pytest.raises(exc.DBAPIError, match="permission denied to set role"):
+            await look(fleet[1])
+        assert (await look(fleet[0]))[0] == fleet[0].ref.schema
+    finally:
+        await owner.execute(f"GRANT {schema} TO {runtime} WITH INHERIT FALSE, SET TRUE")
+    assert (await look(fleet[1]))[0] == schema
+
+
+@pytest.mark.slow
+async def test_tenants_onboarded_at_once_are_entered_at_once(make_tenant):
+    async def use():
+        tenant = await make_tenant()
+        for _ in range(3):
+            async with read_session(tenant.ref) as session:
+                assert (await session.execute(WHO)).one()[0] == tenant.ref.schema
+
+    for _ in range(10):
+        await asyncio.gather(*(use() for _ in range(20)))
+
+
 async def test_a_connection_whose_begin_was_cancelled_is_closed(fleet):
     """Whether the server has begun is not known, so nobody may come after."""
     async with open_relay(get_settings().runtime_url.get_secret_value()) as relay:
