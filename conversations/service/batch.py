@@ -77,14 +77,13 @@ def sum_up(batch: Batch) -> dict[str, int | Decimal]:
     }
 
 
-def list_attachments(new: Sequence[schemas.NewMessage]) -> set[str]:
-    """The attachments that messages name."""
+def list_attachments(batch: Batch) -> set[str]:
+    """The attachments that a batch's messages name."""
     return {
-        part.attachment_id
-        for message in new
-        if isinstance(message.content, list)
-        for part in message.content
-        if isinstance(part, schemas.ImagePart | schemas.FilePart) and part.attachment_id is not None
+        part["attachment_id"]
+        for row in batch["messages"]
+        for part in row["content"] or ()
+        if part["type"] in ("image", "file") and "attachment_id" in part
     }
 
 

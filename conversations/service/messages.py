@@ -35,8 +35,6 @@ async def append_messages(
     ToolCallCompleted, ToolCallAwaitsApproval (409), SeqMismatch (412), UnknownToolCall,
     UnknownAttachment (422).
     """
-    if attachments := list_attachments(new):
-        await check_attachments(session, attachments)
     named = [message.external_id for message in new if message.external_id is not None]
     if expected_seq is None and not named:
         return await append(session, conversation_id, build_batch(new))
@@ -97,6 +95,9 @@ async def get_message(
 async def append(
     session: WriteSession, conversation_id: str, batch: Batch
 ) -> list[schemas.Message]:
+    """Append what has been made out of messages. Raises as `append_messages` does."""
+    if attachments := list_attachments(batch):
+        await check_attachments(session, attachments)
     now = datetime.now(UTC)
     texts = [row["text"] for row in batch["messages"] if row["text"]]
     base = await repository.append_messages(

@@ -146,7 +146,7 @@ async def report_result(
 
     The same result once more changes nothing and gets the same answer.
     Raises ToolCallNotFound (404), ToolCallCompleted, ToolCallAwaitsApproval, ConversationArchived
-    (409).
+    (409), UnknownAttachment (422).
     """
     found = await _find(session, conversation_id, call_id)
     call = found.call

@@ -52,6 +52,29 @@ async def test_an_attachment_that_is_not_there_is_refused(api):
     assert await log_of(api, conversation) == []
 
 
+async def test_an_output_names_no_attachment_that_is_not_there(api):
+    conversation = await start(api, messages=[calling("a")])
+    output = [{"type": "file", "attachment_id": ATTACHMENT}]
+    path = f"/conversations/{conversation['id']}/tool-calls/a/result"
+
+    answer = await api.post(path, json={"output": output})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_attachment")
+    assert len(await log_of(api, conversation)) == 1
+
+
+async def test_a_repeat_gets_the_original_though_its_attachment_has_gone(api):
+    conversation = await start(api)
+    attachment = await upload(api)
+    named = user([{"type": "image", "attachment_id": attachment}], external_id="x")
+    first = await append(api, conversation, named)
+    assert (await api.delete(f"/attachments/{attachment}")).status_code == 204
+
+    assert await append(api, conversation, named) == first
+    new = {**named, "external_id": "y"}
+    assert await append(api, conversation, new, status=422) == "unknown_attachment"
+
+
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
 async def test_a_part_of_every_type_comes_back_as_it_was_sent(api, part):
     conversation = await start(api)
@@ -89,7 +112,8 @@ async def test_parts_keep_their_order_and_the_text_of_the_readable_ones_is_the_p
 async def test_an_output_may_have_parts_of_every_type_and_be_repeated(api):
     conversation = await start(api, messages=[calling("a")])
     path = f"/conversations/{conversation['id']}/tool-calls/a/result"
-    result = {"output": list(PARTS.values())}
+    parts = [part for part in PARTS.values() if "attachment_id" not in part]
+    result = {"output": [*parts, {"type": "file", "attachment_id": await upload(api)}]}
 
     first, again = [await api.post(path, json=result) for _ in range(2)]
 
