@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conversations.test_repeats import hide
+from tests.conversations.test_repository import counted_statements
 from tests.conversations.test_router import append, ids, read, start, user, walk
 
 
@@ -272,8 +273,6 @@ async def test_a_nul_in_a_query_is_refused(api):
 
 
 async def test_a_search_finds_what_was_just_appended_in_one_statement(api):
-    from tests.conversations.test_repository import counted_statements
-
     conversation = await start(api)
     await append(api, conversation, user("a capybara"))
 

@@ -245,6 +245,12 @@ async def test_a_filter_finds_nothing_of_another_tenant(alice, bob):
         assert (await bob.client.get(path, params={name: alice.word})).json()["data"] == []
 
 
+async def test_a_search_finds_nothing_of_another_tenant(alice, bob):
+    query = {"q": alice.word}
+    assert (await alice.client.get("/search", params=query)).json()["data"] != []
+    assert (await bob.client.get("/search", params=query)).json()["data"] == []
+
+
 async def test_ids_of_every_bad_shape_are_not_found(routes, bob):
     bad = ["0", "conv_", "' OR 1=1 --", "%", "é", "conv_" + "G" * 32, "x" * 500, "null"]
     for route in routes:

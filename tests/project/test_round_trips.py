@@ -279,6 +279,23 @@ async def test_an_endpoint_costs_its_budget(api, tenants_proxy, method, template
     assert await count(api, tenants_proxy, method, template) == BUDGETS[method, template][0]
 
 
+async def test_an_append_that_is_safe_to_repeat_costs_its_lock_and_its_look(api, tenants_proxy):
+    """The head is locked, what is there is looked up, the rest is written, each by a statement."""
+    path = await make_path(api, f"{ONE}/messages")
+    appends = [
+        ({"external_id": "a"}, {}, 5),
+        ({"external_id": "b"}, {}, 5),
+        ({"external_id": "b"}, {}, 4),  # Nothing is written.
+        ({}, {"expected_seq": 3}, 4),
+        ({}, {"expected_seq": 3}, 3),  # It is refused.
+    ]
+    for number, (more, query, budget) in enumerate(appends):
+        tenants_proxy.round_trips = 0
+        await api.post(path, json={"role": "user", "content": "x", **more}, params=query)
+        if number > 0:  # The first one prepares the statements.
+            assert tenants_proxy.round_trips == budget, number
+
+
 @pytest.mark.parametrize(("budget", "method", "template", "body", "headers"), WIRE_BUDGETS)
 async def test_the_openai_wire_costs_its_budget(
     api, tenants_proxy, budget, method, template, body, headers
