@@ -41,7 +41,9 @@ class Note(Base):
 
 
 class NewNote(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"body": "Milk"}]}
+    )
 
     body: str = Field(min_length=1, max_length=1000)
 
