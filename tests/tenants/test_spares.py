@@ -453,7 +453,9 @@ async def test_processes_killed_while_they_take_over_lose_no_spare_and_share_non
 @pytest.mark.slow
 async def test_a_filler_that_is_killed_leaves_whole_batches(application):
     process = await asyncio.to_thread(start_process, _FILLING)
-    await asyncio.sleep(0.5)
+    while not await list_ids():
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(random.uniform(0, 0.2))
     kill(process)
 
     async def is_over():
