@@ -1,0 +1,1 @@
+"""The client, asynchronous: what `_sync` is made from."""

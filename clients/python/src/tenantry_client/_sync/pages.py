@@ -1,0 +1,54 @@
+# Made by generate_sync.py from the file of this name in `_async`.
+"""Lists that come in pages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from tenantry_client._calls import Call
+
+if TYPE_CHECKING:
+    from tenantry_client._sync.client import Tenantry
+
+ItemT = TypeVar("ItemT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Page(Generic[ItemT]):
+    """A part of a list. next_cursor: what `after` takes for the next one."""
+
+    data: list[ItemT]
+    has_more: bool
+    next_cursor: str | None
+
+
+class Pages(Generic[ItemT]):
+    """A list: iterate over all of its items, page by page, or take its `first` page alone."""
+
+    def __init__(self, client: "Tenantry", call: Call, kind: type[ItemT]) -> None:
+        self._client = client
+        self._call = call
+        self._kind = kind
+
+    def first(self) -> Page[ItemT]:
+        return self._read(self._call)
+
+    def __iter__(self) -> Iterator[ItemT]:
+        call = self._call
+        while True:
+            page = self._read(call)
+            for item in page.data:
+                yield item
+            if not page.has_more:
+                return
+            call = replace(call, query={**call.query, "after": page.next_cursor})
+
+    def _read(self, call: Call) -> Page[ItemT]:
+        answer = self._client.call(call)
+        return Page(
+            [self._kind.model_validate(item) for item in answer["data"]],
+            answer["has_more"],
+            answer["next_cursor"],
+        )
