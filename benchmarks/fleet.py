@@ -68,8 +68,13 @@ def in_process(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
 def render_tables() -> list[str]:
     """The statements that make the tables of a tenant's conversations, for a peer to have them."""
     from tenants.modules import get_module
-    from tenants.revisions import get_head, plan_segments
+    from tenants.revisions import SCHEMA, get_head, plan_segments
 
     module = get_module("conversations")
     segments = plan_segments(module, None, get_head(module))
-    return [statement for segment in segments for statement in segment.statements]
+    # It names no schema, and can't leave the transaction.
+    return [
+        statement.replace(" CONCURRENTLY", "").replace(f"{SCHEMA}.", "")
+        for segment in segments
+        for statement in segment.statements
+    ]
