@@ -36,6 +36,7 @@ from conversations.statements.tables import (
     IS_OPEN,
     MESSAGE_IS_KEPT,
     MESSAGES,
+    REQUIRED_APPROVAL,
     SUMMARIES,
 )
 from tenants.db.base import Timestamp
@@ -137,7 +138,9 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
     """
     c, output = CALLS.c, MESSAGES.alias("output")
     reopened = or_(IS_OPEN, and_(c.output_message_id.is_not(None), output.c.id.is_(None)))
-    needs_approval = or_(c.status == "awaiting_approval", c.decided_at.is_not(None))
+    needs_approval = or_(
+        c.status == "awaiting_approval", c.decided_at.is_not(None), REQUIRED_APPROVAL
+    )
     afresh: dict[str, Any] = {
         "status": case((needs_approval, "awaiting_approval"), else_="requested"),
         "attempts": literal(0, c.attempts.type),

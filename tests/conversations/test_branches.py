@@ -197,6 +197,21 @@ async def test_a_call_that_is_open_again_begins_anew(api, tenant, columns, statu
     }
 
 
+@pytest.mark.parametrize("needs_approval", [True, False])
+async def test_a_call_that_ended_undecided_needs_approval_in_the_fork_as_before(
+    api, needs_approval
+):
+    call = {"call_id": "a", "name": "look_up", "requires_approval": needs_approval}
+    original = await start(api, {"role": "assistant", "tool_calls": [call]})
+    path = f"/conversations/{original['id']}/tool-calls/a"
+    assert (await api.post(f"{path}/cancel", json={})).status_code == 200
+
+    forked = await fork(api, original, 1)
+
+    answer = await api.post(f"/conversations/{forked['id']}/tool-calls/a/start")
+    assert answer.status_code == (409 if needs_approval else 200)
+
+
 @pytest.mark.parametrize(
     ("columns", "status"),
     [
