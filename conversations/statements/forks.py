@@ -49,8 +49,9 @@ _SUMS = (
     "reasoning_tokens",
     "cost",
 )
-# What a deleted message leaves behind: its place.
+# What a deleted message or call leaves behind: its place.
 _PLACE = ("seq", "role", "kind", "status", "created_at", "deleted_at")
+_CALL_PLACE = ("index", "call_id", "created_at")
 
 
 def fork_statement(
@@ -135,9 +136,12 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
     """A call whose output isn't copied is open again, as it was there.
 
     One that needed somebody's approval needs it once more: nobody has approved of it here.
+    Of a deleted one only its place is copied, so that its output is known to be one.
     """
     c, output = CALLS.c, MESSAGES.alias("output")
-    reopened = or_(IS_OPEN, and_(c.output_message_id.is_not(None), output.c.id.is_(None)))
+    is_kept = and_(MESSAGE_IS_KEPT, CALL_IS_KEPT)
+    is_open = or_(IS_OPEN, and_(c.output_message_id.is_not(None), output.c.id.is_(None)))
+    reopened = and_(is_kept, is_open)
     needs_approval = or_(
         c.status == "awaiting_approval", c.decided_at.is_not(None), REQUIRED_APPROVAL
     )
@@ -146,12 +150,23 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
         "attempts": literal(0, c.attempts.type),
         **dict.fromkeys(("error", "deadline", "decided_by", "decided_at", "reason"), null()),
     }
+    nothing: dict[str, Any] = {
+        "status": c.status,
+        "name": literal("", c.name.type),
+        "arguments": literal({}, c.arguments.type),
+        "attempts": literal(0, c.attempts.type),
+    }
     values: dict[str, Any] = {
-        column.name: case((reopened, afresh[column.name]), else_=column)
-        if column.name in afresh
-        else column
+        column.name: case(
+            (reopened, afresh.get(column.name, column)),
+            (is_kept, column),
+            else_=nothing.get(column.name, null()),
+        )
         for column in c
+        if column.name not in _CALL_PLACE
     } | {
+        **{name: c[name] for name in _CALL_PLACE},
+        "deleted_at": func.coalesce(c.deleted_at, MESSAGES.c.deleted_at),
         "id": _copied_id(copy, c.id, MESSAGES.c.seq),
         "conversation_id": new.c.id,
         "message_id": _copied_id(copy, MESSAGES.c.id, MESSAGES.c.seq),
@@ -164,7 +179,7 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
         select(*values.values())
         .select_from(CALLS.join(MESSAGES, MESSAGES.c.id == c.message_id).join(new, true()))
         .outerjoin(output, and_(output.c.id == c.output_message_id, output.c.seq <= at_seq))
-        .where(c.conversation_id == target, MESSAGES.c.seq <= at_seq, MESSAGE_IS_KEPT, CALL_IS_KEPT)
+        .where(c.conversation_id == target, MESSAGES.c.seq <= at_seq)
     )
     return _insert(CALLS, values, source, "copied_calls")
 

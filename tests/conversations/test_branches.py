@@ -244,6 +244,21 @@ async def test_what_was_deleted_leaves_nothing_but_its_place(api, tenant):
     assert (row["text"], row["content"]) == (None, None)
 
 
+async def test_an_output_whose_call_was_deleted_stays_one_in_the_fork(api, tenant):
+    original = await start(api, calling("a", "b"), output("a"), output("b"))
+    await change(tenant, "tool_calls", original, "deleted_at = now()", "call_id = 'a'")
+
+    forked = await fork(api, original, 3)
+
+    row = await find(tenant, "tool_calls", forked, "call_id = 'a'")
+    assert (row["name"], row["arguments"], row["status"]) == ("", {}, "succeeded")
+    assert row["deleted_at"] is not None
+    assert forked["tool_call_count"] == 1
+    findings = (await read(api, forked, "/check"))["findings"]
+    assert [each["kind"] for each in findings] == []
+    assert len(await log_of(api, forked)) == 3
+
+
 async def test_summaries_of_what_is_copied_come_along(api):
     original = await start(api, *(user(str(number)) for number in range(4)))
     for to_seq in (2, 3):
