@@ -128,6 +128,12 @@ def _insert_messages(new: CTE, copy: UUID, within: ColumnElement[bool]) -> CTE:
         for column in MESSAGES.c
         if column.computed is None and column.name not in ("id", "conversation_id")
     }
+    # A content that was deleted alone lies there from then on. (Items of other types have none.)
+    m = MESSAGES.c
+    is_emptied = and_(MESSAGE_IS_KEPT, m.kind == "message", m.text.is_(None), m.content.is_(None))
+    values["extra"] = case(
+        (is_emptied, m.extra.op("-")(literal("hidden", Text))), else_=values["extra"]
+    )
     source = select(*values.values()).select_from(MESSAGES.join(new, true())).where(within)
     return _insert(MESSAGES, values, source, "copied_messages")
 
