@@ -197,7 +197,8 @@ class ToolCall(Base):
     which another wire makes of it. output_message_id: the message of role `tool` that answers it.
     attempts: how often it was begun. deadline: when it expires, if it is still open.
     decided_by, decided_at, reason: who allowed or denied it, when, and why.
-    extra, deleted_at: as in Message.
+    extra: as in Message; its `requires_approval` says that the call began as `awaiting_approval`.
+    deleted_at: as in Message.
     """
 
     __tablename__ = "tool_calls"

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Text, bindparam, case, cast, func, select, update
+from sqlalchemy import ARRAY, Text, and_, bindparam, case, cast, func, null, or_, select, update
 
 from conversations.statements import (
     CALL_IS_KEPT,
@@ -15,6 +15,7 @@ from conversations.statements import (
     IS_OPEN,
     MESSAGE_IS_KEPT,
     MESSAGES,
+    REQUIRED_APPROVAL,
 )
 from conversations.statements.items import (
     held_statement,
@@ -122,14 +123,27 @@ async def hide_message(
     now: datetime,
     preview_characters: int,
 ) -> None:
-    """Hide a message with its calls, and open again the call that it answers."""
+    """Hide a message with its calls, and open again the call that it answers.
+
+    That one waits for approval, if it needs that and nobody has given it.
+    """
     message = update(MESSAGES).where(MESSAGES.c.id == message_id).values(deleted_at=now)
     hidden = _hide_calls(now).where(CALLS.c.message_id == message_id)
     hidden = hidden.returning(CALLS.c.id).cte("hidden")
+    lacks_approval = or_(
+        CALLS.c.status == "denied", and_(REQUIRED_APPROVAL, CALLS.c.decided_at.is_(None))
+    )
+    decided = [CALLS.c[name] for name in ("decided_by", "decided_at", "reason")]
     opened = (
         update(CALLS)
         .where(CALLS.c.output_message_id == message_id, CALL_IS_KEPT)
-        .values(status="requested", error=None, output_message_id=None, updated_at=now)
+        .values(
+            status=case((lacks_approval, "awaiting_approval"), else_="requested"),
+            error=None,
+            output_message_id=None,
+            updated_at=now,
+            **{each.name: case((lacks_approval, null()), else_=each) for each in decided},
+        )
     )
     head = _update_head(
         conversation_id,

@@ -59,6 +59,7 @@ def build_batch(new: Sequence[schemas.NewMessage]) -> Batch:
                 "status": "awaiting_approval" if new_call.requires_approval else "requested",
                 "deadline": _deadline(new_call),
                 "output_message_id": None,
+                "extra": {"requires_approval": True} if new_call.requires_approval else None,
             }
             batch["calls"].append(open_calls[new_call.call_id])
     return batch

@@ -90,7 +90,7 @@ def message(row: Row, calls: Sequence[Row]) -> bytes:
             "usage": usage if any(each is not None for each in usage.values()) else None,
             "cost": show_cost(row["cost"]) if row["cost"] is not None else None,
             "external_id": row["external_id"],
-            "extra": row["extra"],
+            "extra": _extra(row),
             "tool_calls": [_call(each) for each in calls],
             "created_at": row["created_at"],
         }
@@ -113,6 +113,15 @@ def attachment(row: Row) -> bytes:
     kept = ("user_id", "name", "media_type", "size", "created_at")
     fields = {**{name: row[name] for name in kept}, "sha256": row["sha256"].hex()}
     return _belonging("attachment", ATTACHMENT_PREFIX, row, fields)
+
+
+def _extra(row: Row) -> dict[str, Any] | None:
+    """Without a content that was deleted alone, which lies there from then on."""
+    extra: dict[str, Any] = row["extra"] or {}
+    # Items of other types have no content, and any field.
+    if row["kind"] == "message" and row["text"] is None and row["content"] is None:
+        extra = {name: value for name, value in extra.items() if name != "hidden"}
+    return extra or None
 
 
 def _call(row: Row) -> dict[str, Any]:

@@ -58,6 +58,7 @@ from conversations.statements.tables import (
     IS_READY,
     MESSAGE_IS_KEPT,
     MESSAGES,
+    REQUIRED_APPROVAL,
     SUMMARIES,
     SUMMARY_COLUMNS,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "IS_READY",
     "MESSAGES",
     "MESSAGE_IS_KEPT",
+    "REQUIRED_APPROVAL",
     "SUMMARIES",
     "SUMMARY_COLUMNS",
     "TOTALS",

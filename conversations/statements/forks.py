@@ -36,6 +36,7 @@ from conversations.statements.tables import (
     IS_OPEN,
     MESSAGE_IS_KEPT,
     MESSAGES,
+    REQUIRED_APPROVAL,
     SUMMARIES,
 )
 from tenants.db.base import Timestamp
@@ -48,8 +49,9 @@ _SUMS = (
     "reasoning_tokens",
     "cost",
 )
-# What a deleted message leaves behind: its place.
+# What a deleted message or call leaves behind: its place.
 _PLACE = ("seq", "role", "kind", "status", "created_at", "deleted_at")
+_CALL_PLACE = ("index", "call_id", "created_at")
 
 
 def fork_statement(
@@ -126,6 +128,12 @@ def _insert_messages(new: CTE, copy: UUID, within: ColumnElement[bool]) -> CTE:
         for column in MESSAGES.c
         if column.computed is None and column.name not in ("id", "conversation_id")
     }
+    # A content that was deleted alone lies there from then on. (Items of other types have none.)
+    m = MESSAGES.c
+    is_emptied = and_(MESSAGE_IS_KEPT, m.kind == "message", m.text.is_(None), m.content.is_(None))
+    values["extra"] = case(
+        (is_emptied, m.extra.op("-")(literal("hidden", Text))), else_=values["extra"]
+    )
     source = select(*values.values()).select_from(MESSAGES.join(new, true())).where(within)
     return _insert(MESSAGES, values, source, "copied_messages")
 
@@ -134,21 +142,37 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
     """A call whose output isn't copied is open again, as it was there.
 
     One that needed somebody's approval needs it once more: nobody has approved of it here.
+    Of a deleted one only its place is copied, so that its output is known to be one.
     """
     c, output = CALLS.c, MESSAGES.alias("output")
-    reopened = or_(IS_OPEN, and_(c.output_message_id.is_not(None), output.c.id.is_(None)))
-    needs_approval = or_(c.status == "awaiting_approval", c.decided_at.is_not(None))
+    is_kept = and_(MESSAGE_IS_KEPT, CALL_IS_KEPT)
+    is_open = or_(IS_OPEN, and_(c.output_message_id.is_not(None), output.c.id.is_(None)))
+    reopened = and_(is_kept, is_open)
+    needs_approval = or_(
+        c.status == "awaiting_approval", c.decided_at.is_not(None), REQUIRED_APPROVAL
+    )
     afresh: dict[str, Any] = {
         "status": case((needs_approval, "awaiting_approval"), else_="requested"),
         "attempts": literal(0, c.attempts.type),
         **dict.fromkeys(("error", "deadline", "decided_by", "decided_at", "reason"), null()),
     }
+    nothing: dict[str, Any] = {
+        "status": c.status,
+        "name": literal("", c.name.type),
+        "arguments": literal({}, c.arguments.type),
+        "attempts": literal(0, c.attempts.type),
+    }
     values: dict[str, Any] = {
-        column.name: case((reopened, afresh[column.name]), else_=column)
-        if column.name in afresh
-        else column
+        column.name: case(
+            (reopened, afresh.get(column.name, column)),
+            (is_kept, column),
+            else_=nothing.get(column.name, null()),
+        )
         for column in c
+        if column.name not in _CALL_PLACE
     } | {
+        **{name: c[name] for name in _CALL_PLACE},
+        "deleted_at": func.coalesce(c.deleted_at, MESSAGES.c.deleted_at),
         "id": _copied_id(copy, c.id, MESSAGES.c.seq),
         "conversation_id": new.c.id,
         "message_id": _copied_id(copy, MESSAGES.c.id, MESSAGES.c.seq),
@@ -161,7 +185,7 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
         select(*values.values())
         .select_from(CALLS.join(MESSAGES, MESSAGES.c.id == c.message_id).join(new, true()))
         .outerjoin(output, and_(output.c.id == c.output_message_id, output.c.seq <= at_seq))
-        .where(c.conversation_id == target, MESSAGES.c.seq <= at_seq, MESSAGE_IS_KEPT, CALL_IS_KEPT)
+        .where(c.conversation_id == target, MESSAGES.c.seq <= at_seq)
     )
     return _insert(CALLS, values, source, "copied_calls")
 

@@ -68,6 +68,8 @@ MESSAGE_IS_KEPT = MESSAGES.c.deleted_at.is_(None)
 CALL_IS_KEPT = CALLS.c.deleted_at.is_(None)
 # Written out and not bound, so that it is seen to be the condition of the partial index.
 IS_OPEN = CALLS.c.status.in_([literal_column(f"'{status}'") for status in OPEN_CALL_STATUSES])
+# What a closed call's status has forgotten.
+REQUIRED_APPROVAL = CALLS.c.extra.has_key(literal_column("'requires_approval'"))
 IS_READY = CALLS.c.status.in_([literal_column(f"'{status}'") for status in READY_CALL_STATUSES])
 CALL_COLUMNS = [
     CALLS.c[name]

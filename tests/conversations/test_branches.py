@@ -197,6 +197,21 @@ async def test_a_call_that_is_open_again_begins_anew(api, tenant, columns, statu
     }
 
 
+@pytest.mark.parametrize("needs_approval", [True, False])
+async def test_a_call_that_ended_undecided_needs_approval_in_the_fork_as_before(
+    api, needs_approval
+):
+    call = {"call_id": "a", "name": "look_up", "requires_approval": needs_approval}
+    original = await start(api, {"role": "assistant", "tool_calls": [call]})
+    path = f"/conversations/{original['id']}/tool-calls/a"
+    assert (await api.post(f"{path}/cancel", json={})).status_code == 200
+
+    forked = await fork(api, original, 1)
+
+    answer = await api.post(f"/conversations/{forked['id']}/tool-calls/a/start")
+    assert answer.status_code == (409 if needs_approval else 200)
+
+
 @pytest.mark.parametrize(
     ("columns", "status"),
     [
@@ -227,6 +242,21 @@ async def test_what_was_deleted_leaves_nothing_but_its_place(api, tenant):
     row = await find(tenant, "messages", forked, "seq = 2")
     assert row["deleted_at"] is not None
     assert (row["text"], row["content"]) == (None, None)
+
+
+async def test_an_output_whose_call_was_deleted_stays_one_in_the_fork(api, tenant):
+    original = await start(api, calling("a", "b"), output("a"), output("b"))
+    await change(tenant, "tool_calls", original, "deleted_at = now()", "call_id = 'a'")
+
+    forked = await fork(api, original, 3)
+
+    row = await find(tenant, "tool_calls", forked, "call_id = 'a'")
+    assert (row["name"], row["arguments"], row["status"]) == ("", {}, "succeeded")
+    assert row["deleted_at"] is not None
+    assert forked["tool_call_count"] == 1
+    findings = (await read(api, forked, "/check"))["findings"]
+    assert [each["kind"] for each in findings] == []
+    assert len(await log_of(api, forked)) == 3
 
 
 async def test_summaries_of_what_is_copied_come_along(api):

@@ -2,10 +2,11 @@ import asyncio
 import contextlib
 import re
 from datetime import UTC, datetime
+from uuid import UUID
 
 import orjson
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from conversations import schemas
 from conversations.models import Attachment, Conversation, Feedback, Message, Summary
@@ -261,6 +262,23 @@ async def test_a_hidden_message_leaves_its_place_and_nothing_else(api, tenant):
     assert set(messages[2]) == {"type", "conversation_id", "id", "seq", "role", "deleted_at"}
     assert set(messages[1]["tool_calls"][0]) == {"id", "call_id", "status", "deleted_at"}
     assert b"secret" not in orjson.dumps(records)
+
+
+async def test_a_content_that_was_deleted_alone_is_neither_exported_nor_copied(api, tenant):
+    original = await start(api, messages=[calling("a", content="secret")])
+    path = f"/conversations/{original['id']}"
+    item = original["messages"][0]["id"]
+    url = f"http://localhost/openai/v1{path}/items/{item}"
+    assert (await api.delete(url)).status_code == 200
+
+    forked = (await api.post(f"{path}/forks", json={"at_seq": 1})).json()
+
+    (message,) = of_type(await export(api, f"{path}/export"), "message")
+    assert (message["content"], message["extra"]) == (None, None)
+    assert len(message["tool_calls"]) == 1
+    async with write_session(tenant.ref) as session:
+        keys = select(Message.extra).where(Message.conversation_id == UUID(key_of(forked["id"])))
+        assert (await session.scalars(keys)).all() == [{}]
 
 
 async def test_a_tenant_without_conversations_exports_an_empty_whole(empty):

@@ -509,6 +509,32 @@ async def test_a_call_whose_output_is_deleted_waits_again(wire, api, path):
     assert kept["status"] == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("verbs", "status"),
+    [
+        (["deny"], "awaiting_approval"),
+        (["cancel"], "awaiting_approval"),
+        (["approve", "cancel"], "requested"),
+    ],
+)
+async def test_a_call_whose_output_is_deleted_is_not_approved_by_that(
+    wire, api, path, verbs, status
+):
+    call = {"call_id": "c", "name": "f", "requires_approval": True}
+    await api.post(f"{native(path)}/messages", json={"role": "assistant", "tool_calls": [call]})
+    for verb in verbs:
+        body = {} if verb == "cancel" else {"by": "me"}
+        await api.post(f"{native(path)}/tool-calls/c/{verb}", json=body)
+    asked, output = await read(wire, path)
+    assert "requires_approval" not in asked
+
+    await wire.delete(f"{path}/{output['id']}")
+
+    kept = (await api.get(f"{native(path)}/tool-calls/c")).json()
+    assert kept["status"] == status
+    assert kept["decided_by"] == (None if status == "awaiting_approval" else "me")
+
+
 async def test_the_items_of_a_native_message_are_deleted_one_by_one(wire, api, path):
     message = {
         "role": "assistant",

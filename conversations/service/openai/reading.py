@@ -91,12 +91,13 @@ def _output(row: Any, extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:
+    extra = call["extra"] or {}
     content = {
         "call_id": call["call_id"],
         "name": call["name"],
         "arguments": orjson.dumps(call["arguments"]).decode(),
-        # Has the arguments to the byte, where the wire has sent them.
-        **(call["extra"] or {}),
+        # It has the arguments to the byte, where the wire has sent them; else it is our own note.
+        **(extra if "arguments" in extra else {}),
     }
     return _item(call, "function_call", content)
 
