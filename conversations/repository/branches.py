@@ -31,16 +31,24 @@ async def copy_conversation(
     at_seq: int,
     own: Mapping[str, Any],
     *,
+    answered: str | None,
     now: datetime,
     preview_characters: int,
 ) -> bool:
     """Copy a conversation with its messages, calls and summaries up to a position, in one
     statement; whether there is one that reaches so far.
 
-    own: what the copy doesn't take over, by column.
+    own: what the copy doesn't take over, by column. answered: the `call_id` of a call that is
+    about to get an output there.
     """
     statement = fork_statement(
-        conversation_id, copy_id, at_seq, own, now=now, preview_characters=preview_characters
+        conversation_id,
+        copy_id,
+        at_seq,
+        own,
+        answered=answered,
+        now=now,
+        preview_characters=preview_characters,
     )
     return (await session.execute(statement)).first() is not None
 

@@ -221,12 +221,45 @@ async def test_what_was_deleted_leaves_nothing_but_its_place(api, tenant):
 
     forked = await fork(api, original, 2)
 
-    assert "secret" not in (await api.get(f"/conversations/{forked['id']}/messages")).text
+    assert [message["seq"] for message in await log_of(api, forked)] == [1]
     assert (forked["last_seq"], forked["message_count"], forked["token_count"]) == (2, 1, 1)
     assert forked["preview"] == "one"
     row = await find(tenant, "messages", forked, "seq = 2")
     assert row["deleted_at"] is not None
     assert (row["text"], row["content"]) == (None, None)
+
+
+async def test_nothing_is_wrong_in_a_fork_wherever_it_grows(api, tenant):
+    original = await start(api, *TALK, calling("c", "d", "e", content="x"), output("d"), user())
+    for call_id, verb in (("c", "cancel"), ("e", "result")):
+        path = f"/conversations/{original['id']}/tool-calls/{call_id}/{verb}"
+        assert (await api.post(path, json={"output": "e"} if verb == "result" else {})).is_success
+    for table, columns, which in (
+        ("tool_calls", "deleted_at = now()", "call_id = 'd'"),
+        ("messages", "deleted_at = now()", "seq IN (3, 9)"),
+    ):
+        await change(tenant, table, original, columns, which)
+    last_seq = (await read(api, original))["last_seq"]
+
+    for at_seq in range(last_seq + 1):
+        forked = await fork(api, original, at_seq)
+        assert (await read(api, forked, "/check"))["findings"] == []
+        for shape in ("native", "openai-chat", "openai-responses", "anthropic-messages"):
+            await read(api, forked, "/context", format=shape)
+    assert at_seq == 11
+
+
+async def test_a_deleted_call_leaves_nothing_but_its_place(api, tenant):
+    original = await start(api, calling("a", content="x"), output("a"))
+    await change(tenant, "tool_calls", original, "deleted_at = now(), external_id = 'e'")
+
+    forked = await fork(api, original, 1)
+
+    assert [message["tool_calls"] for message in await log_of(api, forked)] == [[]]
+    row = await find(tenant, "tool_calls", forked)
+    assert (row["name"], row["arguments"], row["external_id"]) == ("", {}, None)
+    assert (row["call_id"], row["status"]) == ("a", "succeeded")
+    assert row["deleted_at"] is not None
 
 
 async def test_summaries_of_what_is_copied_come_along(api):
@@ -347,6 +380,16 @@ async def test_an_edited_output_answers_the_same_call(api):
     assert (message["role"], message["call_id"], message["seq"]) == ("tool", "a", 5)
     waiting = await read(api, branch, "/tool-calls", open="true")
     assert waiting["data"] == []
+
+
+async def test_an_edited_output_needs_no_approval_of_its_call(api, tenant):
+    original = await start(api, calling("a"), output("a"))
+    await change(tenant, "tool_calls", original, "decided_at = now(), decided_by = 'x'")
+
+    branch = await edit(api, original, original["messages"][1], content="corrected")
+
+    row = await find(tenant, "tool_calls", branch)
+    assert (row["status"], row["decided_at"]) == ("succeeded", None)
 
 
 async def test_an_edited_assistants_message_may_call(api):
