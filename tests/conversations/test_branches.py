@@ -468,6 +468,27 @@ async def test_a_deleted_conversation_is_hidden_and_the_way_past_it_stays(api):
     assert places((await read(api, leaf, "/branches"))["path"]) == [(leaf["id"], None)]
 
 
+async def test_what_branched_off_from_an_erased_conversation_hangs_on_the_one_before(api):
+    root = await start(api, *(user(str(number)) for number in range(5)))
+    middle = await fork(api, root, 2)
+    for _ in range(3):
+        await api.post(f"/conversations/{middle['id']}/messages", json=user())
+    leaf, early = await fork(api, middle, 4), await fork(api, middle, 1)
+
+    assert (await api.post(f"/conversations/{middle['id']}/erase")).is_success
+
+    assert places((await read(api, root, "/branches"))["data"]) == [
+        (early["id"], 1),
+        (leaf["id"], 2),
+    ]
+    assert (await read(api, leaf))["parent_id"] == root["id"]
+    assert len(await log_of(api, leaf)) == 4
+    assert (await api.post(f"/conversations/{root['id']}/erase")).is_success
+    kept = await read(api, leaf)
+    assert (kept["parent_id"], kept["fork_seq"]) == (None, 2)
+    assert places((await read(api, leaf, "/branches"))["path"]) == [(leaf["id"], None)]
+
+
 @pytest.mark.parametrize("conversation_id", ["gone", f"conv_{'0' * 32}", "x"])
 async def test_a_conversation_that_is_not_there_has_no_branches(api, conversation_id):
     original = await start(api, user())
