@@ -22,6 +22,7 @@ from conversations.repository.branches import (
     Tree,
     copy_conversation,
     list_branches,
+    reconnect_branches,
 )
 from conversations.repository.closing import (
     close_calls,
@@ -244,6 +245,7 @@ __all__ = [
     "read_loose_attachments",
     "read_messages",
     "read_summaries",
+    "reconnect_branches",
     "remember_append",
     "restore_conversation",
     "search",

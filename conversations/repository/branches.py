@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from conversations import schemas
 from conversations.schemas import CONVERSATION_PREFIX
-from conversations.statements import branches_statement, fork_statement
+from conversations.statements import branches_statement, fork_statement, reconnect_statement
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
 
@@ -31,16 +31,24 @@ async def copy_conversation(
     at_seq: int,
     own: Mapping[str, Any],
     *,
+    answered: str | None,
     now: datetime,
     preview_characters: int,
 ) -> bool:
     """Copy a conversation with its messages, calls and summaries up to a position, in one
     statement; whether there is one that reaches so far.
 
-    own: what the copy doesn't take over, by column.
+    own: what the copy doesn't take over, by column. answered: the `call_id` of a call that is
+    about to get an output there.
     """
     statement = fork_statement(
-        conversation_id, copy_id, at_seq, own, now=now, preview_characters=preview_characters
+        conversation_id,
+        copy_id,
+        at_seq,
+        own,
+        answered=answered,
+        now=now,
+        preview_characters=preview_characters,
     )
     return (await session.execute(statement)).first() is not None
 
@@ -58,6 +66,14 @@ async def list_branches(
     if not path:
         return None
     return Tree(path, [_show_branch(row) for row in rows if row.depth is None])
+
+
+async def reconnect_branches(session: WriteSession, conversation_id: UUID) -> None:
+    """Before a conversation is erased: what branched off from it branches off from the one before.
+
+    So the tree holds together, and with whose content a branch began stays known.
+    """
+    await session.execute(reconnect_statement(conversation_id))
 
 
 def _show_branch(row: Row[Any]) -> schemas.Branch:

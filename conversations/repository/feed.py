@@ -10,7 +10,8 @@ from tenants.db.unit_of_work import ReadSession
 
 
 class ActiveConversation(NamedTuple):
-    """base: the position of its newest message that was written by the time asked for, or 0."""
+    """base: the position of its newest message that was written by the time asked for, or that it
+    took over from where it branched off, or 0."""
 
     id: UUID
     last_seq: int

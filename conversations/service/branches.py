@@ -39,10 +39,11 @@ async def edit_message(
     if edited.tool_calls and original["role"] != "assistant":
         reason = "only an assistant's message has tool_calls"
         raise InvalidInput(errors=[("tool_calls", reason)])
-    branch = await _fork(session, conversation_id, original["seq"] - 1, edited)
+    call_id = original["call_id"]
+    branch = await _fork(session, conversation_id, original["seq"] - 1, edited, answered=call_id)
     given = edited.model_dump(exclude_unset=True, exclude=_OWN)
     message = schemas.NewMessage.model_validate(
-        {**given, "role": original["role"], "call_id": original["call_id"]}
+        {**given, "role": original["role"], "call_id": call_id}
     )
     messages = await append_messages(session, branch, [message])
     return {**await get_conversation(session, branch), "messages": messages}
@@ -71,9 +72,14 @@ async def list_branches(
 
 
 async def _fork(
-    session: WriteSession, conversation_id: str, at_seq: int, details: schemas.BranchDetails
+    session: WriteSession,
+    conversation_id: str,
+    at_seq: int,
+    details: schemas.BranchDetails,
+    *,
+    answered: str | None = None,
 ) -> str:
-    """Copy, and return the new conversation's id."""
+    """Copy, and return the new conversation's id. answered: as in `copy_conversation`."""
     limit = get_settings().max_fork_messages
     copy_id, own = new_id(), details.model_dump(include=_OWN & details.model_fields_set)
     is_copied = at_seq <= limit and await repository.copy_conversation(
@@ -82,6 +88,7 @@ async def _fork(
         copy_id,
         at_seq,
         own,
+        answered=answered,
         now=datetime.now(UTC),
         preview_characters=PREVIEW_CHARACTERS,
     )

@@ -19,7 +19,6 @@ from conversations.service.tokens import (
     estimate_text,
 )
 from conversations.service.window import (
-    Group,
     choose_window,
     find_left_out,
     find_unsummarized,
@@ -68,7 +67,10 @@ def make_context(
         opening_tokens=opening,
     )
     if window is None:
-        raise _too_small(query.max_tokens, fixed, groups[-1:])
+        newest = groups[-1:]
+        is_opened = not newest or newest[0].opens
+        least = fixed + sum(group.tokens for group in newest) + (0 if is_opened else opening)
+        raise _too_small(query.max_tokens, least)
     first = groups[window.begin].messages[0] if window.begin < len(groups) else None
     place = next((at for at, each in enumerate(messages) if each is first), len(messages))
     before = [each for each in messages[:place] if each["role"] in _INSTRUCTING]
@@ -141,11 +143,9 @@ def _count_estimates(messages: Sequence[schemas.Message], summary: schemas.Summa
     return sum(counts) + (summary is not None and summary["token_count"] is None)
 
 
-def _too_small(max_tokens: int, fixed: int, newest: Sequence[Group]) -> errors.BudgetTooSmall:
-    least = fixed + sum(group.tokens for group in newest)
-    reason = f"must be at least {max(least, max_tokens + 1)}"
+def _too_small(max_tokens: int, least: int) -> errors.BudgetTooSmall:
     return errors.BudgetTooSmall(
-        f"The newest messages and those that instruct the model have {least} tokens together: "
-        f"`max_tokens` {reason}.",
-        errors=[("max_tokens", reason)],
+        f"The newest messages and those that instruct the model have {least} tokens together; "
+        f"`max_tokens` is {max_tokens}.",
+        errors=[("max_tokens", f"must be at least {least}")],
     )

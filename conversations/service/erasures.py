@@ -180,6 +180,7 @@ async def _erase_conversation(
     async for _ in _erase_files(tenant, files, key, conversation):
         yield
     async with write_session(tenant) as session:
+        await repository.reconnect_branches(session, conversation)
         counts = await repository.erase_conversation(session, conversation)
         await repository.add_removed(session, key, counts)
     yield

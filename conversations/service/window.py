@@ -19,6 +19,11 @@ class Group:
     seq: int
     last_seq: int
 
+    @property
+    def opens(self) -> bool:
+        """Whether it can be what a model reads first: a message of the user."""
+        return self.messages[0]["role"] == "user"
+
 
 @dataclass(frozen=True)
 class Window:
@@ -123,8 +128,7 @@ def _fit(groups: Sequence[Group], room: int, opening_tokens: int) -> Window | No
         total += groups[begin].tokens
         if total > room:
             break
-        opens = groups[begin].messages[0]["role"] == "user"
-        whole = total if opens else total + opening_tokens
+        whole = total if groups[begin].opens else total + opening_tokens
         if whole <= room:
             best = Window(begin, None, whole)
     return best

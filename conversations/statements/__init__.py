@@ -13,7 +13,7 @@ from conversations.statements.append import (
     append_statement,
     lock_statement,
 )
-from conversations.statements.branches import branches_statement
+from conversations.statements.branches import branches_statement, reconnect_statement
 from conversations.statements.check import (
     FINDINGS_OF_A_KIND,
     check_statement,
@@ -107,6 +107,7 @@ __all__ = [
     "message_statement",
     "overdue_statement",
     "page_statement",
+    "reconnect_statement",
     "repeats_statement",
     "search_statement",
     "usage_statement",

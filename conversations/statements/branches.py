@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Update,
     and_,
     func,
     literal,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     select,
     tuple_,
     union_all,
+    update,
 )
 
 from conversations.statements.tables import CONVERSATIONS, IS_KEPT
@@ -43,6 +45,17 @@ def branches_statement(target: UUID, *, after: tuple[int, UUID] | None, limit: i
     names = ("id", "title", "fork_seq", "created_at", "is_kept", "depth")
     rows = union_all(select(*path.c[names]), page).subquery("rows")
     return select(rows).order_by(rows.c.depth, rows.c.fork_seq, rows.c.id)
+
+
+def reconnect_statement(target: UUID) -> Update:
+    """Let what branches off from a conversation branch off from the one before it, if any."""
+    gone = CONVERSATIONS.alias("gone")
+    return (
+        update(CONVERSATIONS)
+        .where(_C.parent_id == gone.c.id, gone.c.id == target, gone.c.parent_id.is_not(None))
+        # Positions are the same in all of them.
+        .values(parent_id=gone.c.parent_id, fork_seq=func.least(_C.fork_seq, gone.c.fork_seq))
+    )
 
 
 def _walk_up(target: UUID) -> CTE:

@@ -49,8 +49,8 @@ def activity_statement() -> CompiledStatement:
 def active_statement() -> CompiledStatement:
     """A user's conversations that were active `since`, in this order and beyond a place in it.
 
-    base: the position of the newest message that was written by `since`. Deleted conversations
-    are among them, for their messages may have been sent before.
+    base: the position of the newest message that was written by `since`, or that a branch took
+    over. Deleted conversations are among them, for their messages may have been sent before.
     """
     c = CONVERSATIONS.c
     since = bindparam("since", type_=Timestamp)
@@ -67,7 +67,7 @@ def active_statement() -> CompiledStatement:
             c.id,
             c.last_seq,
             c.last_activity_at,
-            func.coalesce(base, literal_column("0")).label("base"),
+            func.greatest(base, c.fork_seq, literal_column("0")).label("base"),
         )
         .where(
             c.user_id == bindparam("user_id", type_=Text),

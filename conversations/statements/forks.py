@@ -49,9 +49,9 @@ _SUMS = (
     "reasoning_tokens",
     "cost",
 )
-# What a deleted message or call leaves behind: its place.
-_PLACE = ("seq", "role", "kind", "status", "created_at", "deleted_at")
-_CALL_PLACE = ("index", "call_id", "created_at")
+# What is copied of a deleted message, and of a deleted call: its place, and what belongs to it.
+_MESSAGE_PLACE = ("seq", "role", "kind", "status", "call_id", "created_at", "deleted_at")
+_CALL_PLACE = ("index", "call_id", "status", "attempts", "created_at")
 
 
 def fork_statement(
@@ -60,19 +60,21 @@ def fork_statement(
     at_seq: int,
     own: Mapping[str, Any],
     *,
+    answered: str | None,
     now: datetime,
     preview_characters: int,
 ) -> Select[Any]:
     """Gives the new conversation's id; no row, having written nothing, if the target is unknown,
     deleted or shorter.
 
-    own: what the new conversation doesn't take over, by column.
+    own: what the new conversation doesn't take over, by column. answered: the `call_id` of a call
+    that is about to get an output, and so needs no approval.
     """
     new = _insert_conversation(target, copy, at_seq, own, now, preview_characters)
     within = and_(MESSAGES.c.conversation_id == target, MESSAGES.c.seq <= at_seq)
     inserts = [
         _insert_messages(new, copy, within),
-        _insert_calls(new, copy, target, at_seq, now),
+        _insert_calls(new, copy, target, at_seq, answered, now),
         _insert_summaries(new, copy, target, at_seq),
     ]
     return select(new.c.id).add_cte(*inserts)
@@ -123,7 +125,7 @@ def _insert_messages(new: CTE, copy: UUID, within: ColumnElement[bool]) -> CTE:
         "conversation_id": new.c.id,
     } | {
         column.name: column
-        if column.name in _PLACE
+        if column.name in _MESSAGE_PLACE
         else case((MESSAGE_IS_KEPT, column), else_=null())
         for column in MESSAGES.c
         if column.computed is None and column.name not in ("id", "conversation_id")
@@ -138,7 +140,9 @@ def _insert_messages(new: CTE, copy: UUID, within: ColumnElement[bool]) -> CTE:
     return _insert(MESSAGES, values, source, "copied_messages")
 
 
-def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime) -> CTE:
+def _insert_calls(
+    new: CTE, copy: UUID, target: UUID, at_seq: int, answered: str | None, now: datetime
+) -> CTE:
     """A call whose output isn't copied is open again, as it was there.
 
     One that needed somebody's approval needs it once more: nobody has approved of it here.
@@ -146,33 +150,27 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
     """
     c, output = CALLS.c, MESSAGES.alias("output")
     is_kept = and_(MESSAGE_IS_KEPT, CALL_IS_KEPT)
-    is_open = or_(IS_OPEN, and_(c.output_message_id.is_not(None), output.c.id.is_(None)))
-    reopened = and_(is_kept, is_open)
+    has_lost_output = and_(c.output_message_id.is_not(None), output.c.id.is_(None))
+    reopened = and_(is_kept, or_(IS_OPEN, has_lost_output))
     needs_approval = or_(
         c.status == "awaiting_approval", c.decided_at.is_not(None), REQUIRED_APPROVAL
     )
+    awaits = needs_approval if answered is None else and_(needs_approval, c.call_id != answered)
     afresh: dict[str, Any] = {
-        "status": case((needs_approval, "awaiting_approval"), else_="requested"),
+        "status": case((awaits, "awaiting_approval"), else_="requested"),
         "attempts": literal(0, c.attempts.type),
         **dict.fromkeys(("error", "deadline", "decided_by", "decided_at", "reason"), null()),
     }
-    nothing: dict[str, Any] = {
-        "status": c.status,
-        "name": literal("", c.name.type),
-        "arguments": literal({}, c.arguments.type),
-        "attempts": literal(0, c.attempts.type),
-    }
-    values: dict[str, Any] = {
-        column.name: case(
-            (reopened, afresh.get(column.name, column)),
-            (is_kept, column),
-            else_=nothing.get(column.name, null()),
-        )
-        for column in c
-        if column.name not in _CALL_PLACE
-    } | {
-        **{name: c[name] for name in _CALL_PLACE},
-        "deleted_at": func.coalesce(c.deleted_at, MESSAGES.c.deleted_at),
+    blank = {"name": literal(""), "arguments": literal({}, c.arguments.type)}
+    values: dict[str, Any] = {}
+    for column in c:
+        copied: Any = column
+        if column.name in afresh:
+            copied = case((reopened, afresh[column.name]), else_=copied)
+        if column.name not in _CALL_PLACE:
+            copied = case((is_kept, copied), else_=blank.get(column.name, null()))
+        values[column.name] = copied
+    values |= {
         "id": _copied_id(copy, c.id, MESSAGES.c.seq),
         "conversation_id": new.c.id,
         "message_id": _copied_id(copy, MESSAGES.c.id, MESSAGES.c.seq),
@@ -180,6 +178,7 @@ def _insert_calls(new: CTE, copy: UUID, target: UUID, at_seq: int, now: datetime
             (output.c.id.is_not(None), _copied_id(copy, output.c.id, output.c.seq))
         ),
         "updated_at": case((reopened, literal(now, Timestamp)), else_=c.updated_at),
+        "deleted_at": func.coalesce(c.deleted_at, MESSAGES.c.deleted_at),
     }
     source = (
         select(*values.values())

@@ -10,9 +10,11 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    and_,
     bindparam,
     cast,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -81,8 +83,12 @@ def _counted_messages(midnights: Sequence[datetime], filters: dict[str, Any]) ->
         .where(
             c.created_at >= midnights[0],
             c.created_at < midnights[-1],
-            # What a branch has from where it grew was used there.
-            c.seq > func.coalesce(CONVERSATIONS.c.fork_seq, 0),
+            # What a branch has from where it grew was used there, also if that has been erased
+            # since, and the branch hangs on an earlier conversation now.
+            or_(
+                CONVERSATIONS.c.fork_seq.is_(None),
+                and_(c.seq > CONVERSATIONS.c.fork_seq, c.created_at >= CONVERSATIONS.c.created_at),
+            ),
         )
     )
     for name, value in filters.items():

@@ -236,7 +236,7 @@ async def test_what_was_deleted_leaves_nothing_but_its_place(api, tenant):
 
     forked = await fork(api, original, 2)
 
-    assert "secret" not in (await api.get(f"/conversations/{forked['id']}/messages")).text
+    assert [message["seq"] for message in await log_of(api, forked)] == [1]
     assert (forked["last_seq"], forked["message_count"], forked["token_count"]) == (2, 1, 1)
     assert forked["preview"] == "one"
     row = await find(tenant, "messages", forked, "seq = 2")
@@ -257,6 +257,39 @@ async def test_an_output_whose_call_was_deleted_stays_one_in_the_fork(api, tenan
     findings = (await read(api, forked, "/check"))["findings"]
     assert [each["kind"] for each in findings] == []
     assert len(await log_of(api, forked)) == 3
+
+
+async def test_nothing_is_wrong_in_a_fork_wherever_it_grows(api, tenant):
+    original = await start(api, *TALK, calling("c", "d", "e", content="x"), output("d"), user())
+    for call_id, verb in (("c", "cancel"), ("e", "result")):
+        path = f"/conversations/{original['id']}/tool-calls/{call_id}/{verb}"
+        assert (await api.post(path, json={"output": "e"} if verb == "result" else {})).is_success
+    for table, columns, which in (
+        ("tool_calls", "deleted_at = now()", "call_id = 'd'"),
+        ("messages", "deleted_at = now()", "seq IN (3, 9)"),
+    ):
+        await change(tenant, table, original, columns, which)
+    last_seq = (await read(api, original))["last_seq"]
+
+    for at_seq in range(last_seq + 1):
+        forked = await fork(api, original, at_seq)
+        assert (await read(api, forked, "/check"))["findings"] == []
+        for shape in ("native", "openai-chat", "openai-responses", "anthropic-messages"):
+            await read(api, forked, "/context", format=shape)
+    assert at_seq == 11
+
+
+async def test_a_deleted_call_leaves_nothing_but_its_place(api, tenant):
+    original = await start(api, calling("a", content="x"), output("a"))
+    await change(tenant, "tool_calls", original, "deleted_at = now(), external_id = 'e'")
+
+    forked = await fork(api, original, 1)
+
+    assert [message["tool_calls"] for message in await log_of(api, forked)] == [[]]
+    row = await find(tenant, "tool_calls", forked)
+    assert (row["name"], row["arguments"], row["external_id"]) == ("", {}, None)
+    assert (row["call_id"], row["status"]) == ("a", "succeeded")
+    assert row["deleted_at"] is not None
 
 
 async def test_summaries_of_what_is_copied_come_along(api):
@@ -379,6 +412,16 @@ async def test_an_edited_output_answers_the_same_call(api):
     assert waiting["data"] == []
 
 
+async def test_an_edited_output_needs_no_approval_of_its_call(api, tenant):
+    original = await start(api, calling("a"), output("a"))
+    await change(tenant, "tool_calls", original, "decided_at = now(), decided_by = 'x'")
+
+    branch = await edit(api, original, original["messages"][1], content="corrected")
+
+    row = await find(tenant, "tool_calls", branch)
+    assert (row["status"], row["decided_at"]) == ("succeeded", None)
+
+
 async def test_an_edited_assistants_message_may_call(api):
     original = await start(api, user(), calling("a"), output("a"))
     calls = [{"call_id": "z", "name": "other", "arguments": {}}]
@@ -452,6 +495,27 @@ async def test_a_deleted_conversation_is_hidden_and_the_way_past_it_stays(api):
         (leaf["id"], 3),
     ]
     await api.delete(f"/conversations/{root['id']}")
+    assert places((await read(api, leaf, "/branches"))["path"]) == [(leaf["id"], None)]
+
+
+async def test_what_branched_off_from_an_erased_conversation_hangs_on_the_one_before(api):
+    root = await start(api, *(user(str(number)) for number in range(5)))
+    middle = await fork(api, root, 2)
+    for _ in range(3):
+        await api.post(f"/conversations/{middle['id']}/messages", json=user())
+    leaf, early = await fork(api, middle, 4), await fork(api, middle, 1)
+
+    assert (await api.post(f"/conversations/{middle['id']}/erase")).is_success
+
+    assert places((await read(api, root, "/branches"))["data"]) == [
+        (early["id"], 1),
+        (leaf["id"], 2),
+    ]
+    assert (await read(api, leaf))["parent_id"] == root["id"]
+    assert len(await log_of(api, leaf)) == 4
+    assert (await api.post(f"/conversations/{root['id']}/erase")).is_success
+    kept = await read(api, leaf)
+    assert (kept["parent_id"], kept["fork_seq"]) == (None, 2)
     assert places((await read(api, leaf, "/branches"))["path"]) == [(leaf["id"], None)]
 
 

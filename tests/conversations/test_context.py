@@ -174,6 +174,18 @@ async def test_a_budget_too_small_for_the_newest_is_refused_and_says_what_it_tak
     assert (await context_of(api, path, max_tokens=25, format=shape))["from_seq"] == 3
 
 
+async def test_an_opening_counts_where_one_is_needed(api):
+    path = await start(api, user("one", token_count=10), says("two", token_count=10))
+    query = {"format": "anthropic-messages"}
+
+    problem = await context_of(api, path, status=422, max_tokens=15, **query)
+
+    assert problem["errors"] == [{"field": "max_tokens", "reason": "must be at least 16"}]
+    context = await context_of(api, path, max_tokens=16, **query)
+    assert [turn["role"] for turn in context["request"]["messages"]] == ["user", "assistant"]
+    assert (context["token_count"], context["from_seq"]) == (16, 2)
+
+
 async def test_instructions_alone_may_be_too_much(api):
     path = await start(api, {"role": "system", "content": "Be kind.", "token_count": 5})
 

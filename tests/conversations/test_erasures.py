@@ -120,6 +120,19 @@ async def test_an_erased_conversation_leaves_a_receipt_and_nothing_else(api, ten
         assert "secret" not in "".join(rows)
 
 
+async def test_a_branch_of_a_branch_that_was_erased_is_erased_with_its_first_user(api, tenant):
+    root = await start(api, user_id="user-1", messages=[user("secret")])
+    middle = (await api.post(f"{path_of(root)}/forks", json={"at_seq": 1})).json()
+    other = {"at_seq": 1, "user_id": "user-2"}
+    leaf = (await api.post(f"{path_of(middle)}/forks", json=other)).json()
+    await erase(api, path_of(middle))
+
+    await erase(api, "/users/user-1")
+
+    assert (await api.get(path_of(leaf))).status_code == 404
+    assert (await count_rows(tenant))["messages"] == 0
+
+
 async def test_a_repeated_erasure_gets_the_same_receipt(api, tenant):
     started = await fill(api, tenant)
 

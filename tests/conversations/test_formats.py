@@ -70,6 +70,7 @@ JSON = {"type": "json", "value": {"ä": [1, None]}}
 DATA_IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
 DATA_FILE = {"type": "input_file", "file_url": "data:application/pdf;base64,AAAA"}
 STRANGE = {"type": "hologram", "depth": 3}
+SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 3000, "format": "wav"}}
 PARTS = [{"type": "text", "text": "See"}, IMAGE, PDF, SHEET, ATTACHED, JSON, STRANGE]
 
 
@@ -271,6 +272,25 @@ def test_anthropic_gets_a_turn_of_the_user_first_and_no_blank_text():
                 {"type": "text", "text": "How can I help?"},
             ],
         },
+    ]
+
+
+@pytest.mark.parametrize("shape", [render_chat, render_responses, lambda m: render_anthropic(m)[0]])
+def test_bytes_that_came_over_the_wire_are_passed_on_or_only_mentioned(shape):
+    file = {"type": "input_file", "file_data": DATA_FILE["file_url"], "filename": "a.pdf"}
+    whole = {"type": "input_file", "file_data": "AAAA", "filename": "b.pdf"}
+    parts = [{"type": "json", "value": each} for each in (DATA_IMAGE, file, whole, SOUND)]
+
+    (shown,) = shape([message("user", [*parts, SOUND])])
+
+    image, pdf, *mentioned = shown["content"]
+    assert ("png;base64,AAAA" in str(image)) or ("'data': 'AAAA'" in str(image))
+    assert "a.pdf" in str(pdf)
+    assert "AAAA" in str(pdf)
+    assert [part["text"] for part in mentioned] == [
+        "[file b.pdf]",
+        "[input_audio]",
+        "[input_audio]",
     ]
 
 

@@ -191,7 +191,11 @@ async def test_filters_must_all_hold(api, used, query, messages):
 
 async def test_what_a_branch_took_over_counts_once(api, make_tenant, tenant):
     message = {"model": "branched", "token_count": 5, "created_at": at("2020-01-01")}
-    await keep(tenant, {"user_id": "fork", "fork_seq": 2}, [message] * 3)
+    branch = {"user_id": "fork", "fork_seq": 2, "created_at": message["created_at"]}
+    await keep(tenant, branch, [message] * 3)
+    # What was taken over is older than the branch, even where that hangs on an earlier one by now.
+    later = branch | {"created_at": at("2020-01-03"), "fork_seq": 0}
+    await keep(tenant, later, [message, message | {"created_at": at("2020-01-03")}])
 
     usage = await report(api, **{"from": "2020-01-01", "to": "2020-01-02"})
 

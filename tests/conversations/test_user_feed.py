@@ -55,6 +55,17 @@ class TestMessages:
         ]
         assert [event.data for event in events[:2]] == await log_of(api, second)
 
+    async def test_what_a_branch_took_over_does_not_come_again(self, application, tenant, api):
+        first = await start(api, user_id="user-7", messages=[USER, USER])
+        async with open_stream(application, tenant.key, PATH) as stream:
+            forked = await api.post(f"/conversations/{first['id']}/forks", json={"at_seq": 2})
+            branch = forked.json()
+            await append(api, branch, USER)
+            event = await stream.next()
+            await stream.silence(0.5)
+
+        assert (event.data["conversation_id"], event.data["seq"]) == (branch["id"], 3)
+
     async def test_each_event_is_a_place_to_go_on_from(self, application, tenant, api):
         async with open_stream(application, tenant.key, PATH) as stream:
             beginning = stream.last_id

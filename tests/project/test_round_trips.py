@@ -74,8 +74,8 @@ BUDGETS = {
     ("GET", "/erasures"): (READ, None),
     ("GET", "/erasures/{erasure_id}"): (READ, None),
     # In short transactions: claim, messages, files, the row, the receipt.
-    ("POST", f"{ONE}/erase"): (19, None),
-    ("POST", "/users/{path:user_id}/erase"): (37, None),
+    ("POST", f"{ONE}/erase"): (20, None),
+    ("POST", "/users/{path:user_id}/erase"): (38, None),
     ("GET", f"{ONE}/tool-calls/{{call_id}}"): (READ, None),
     ("POST", f"{ONE}/tool-calls/{{call_id}}/start"): (3, None),
     ("POST", f"{ONE}/tool-calls/{{call_id}}/approve"): (3, {"by": "user-7"}),

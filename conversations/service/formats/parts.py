@@ -1,7 +1,8 @@
 """What a message's content is made of, whichever wire brought it.
 
-Contents are kept as they came. Each format renders four kinds of part; what is none of them is
-shown to the model as the JSON that it is.
+Contents are kept as they came. Each format renders text, images and files; what is none of them is
+shown to the model as the JSON that it is, unless it is so long that it must be something else, such
+as sound: that is only mentioned.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+_LONGEST_JSON = 2_000
+# Parts that the OpenAI wire keeps as JSON where the log has no place for them, as with bytes.
+_OF_THE_WIRE = ("input_image", "input_file", "input_audio")
 
 
 @dataclass(frozen=True)
@@ -84,15 +89,21 @@ def _read_part(part: Any) -> Part:
             return FilePart(url, name, _first(part, "media_type"))
         return TextPart(_mention("file", name, _find_id(part)))
     if kind == "json" and "value" in part:
-        return TextPart(_dump(part["value"]))
-    return TextPart(_dump(part))
+        value = part["value"]
+        if isinstance(value, dict) and value.get("type") in _OF_THE_WIRE:
+            return _read_part(value)
+        return TextPart(_dump(value))
+    whole = _dump(part)
+    return TextPart(whole if len(whole) <= _LONGEST_JSON else _mention(str(kind or "part")))
 
 
 def _find_url(part: dict[str, Any]) -> str | None:
     nested = part.get("image_url")
     if isinstance(nested, dict):
         return _first(nested, "url")
-    return _first(part, "url", "image_url", "file_url")
+    data = _first(part, "file_data")
+    url = _first(part, "url", "image_url", "file_url")
+    return data if url is None and data is not None and data.startswith("data:") else url
 
 
 def _find_detail(part: dict[str, Any]) -> str | None:
