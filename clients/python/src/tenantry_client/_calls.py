@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-from pydantic_core import to_json
 
 from tenantry_client.errors import make_error
 
@@ -94,7 +94,22 @@ def _write_value(value: Any) -> Any:
 
 
 def write_body(call: Call) -> bytes | None:
-    return to_json(call.json) if call.json is not None else call.content
+    if call.json is None:
+        return call.content
+    return json.dumps(call.json, ensure_ascii=False, default=_write_json).encode()
+
+
+def _write_json(value: Any) -> Any:
+    """What JSON has no word for."""
+    if isinstance(value, Decimal):
+        return format(value, "f")  # The service takes no exponents.
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} can't be sent as JSON")
 
 
 def make_headers(call: Call, api_key: str) -> dict[str, str]:
