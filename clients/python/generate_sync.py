@@ -43,5 +43,8 @@ def make_files() -> dict[Path, str]:
 
 if __name__ == "__main__":
     (PACKAGE / "_sync").mkdir(exist_ok=True)
-    for path, content in make_files().items():
+    made = make_files()
+    for path in set((PACKAGE / "_sync").glob("*.py")) - set(made):
+        path.unlink()
+    for path, content in made.items():
         path.write_text(content)
