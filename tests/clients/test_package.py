@@ -9,7 +9,7 @@ import tomllib
 import httpx
 import pytest
 import tenantry_client
-from tenantry_client import APIError, InvalidRequest, PreconditionFailed, Tenantry
+from tenantry_client import APIError, InvalidRequest, NotFound, PreconditionFailed, Tenantry
 from tenantry_client._calls import make_path, pause_before, raise_for
 from tenantry_client._events import EventParser
 
@@ -122,3 +122,53 @@ def test_a_key_goes_to_no_other_host():
         pytest.raises(APIError),
     ):
         client.conversations.get("conv_1")
+
+
+def serve(*answers):
+    """A client of a service that answers so, and the requests that it gets."""
+    requests, rest = [], list(answers)
+
+    def answer(request):
+        requests.append(request)
+        return rest.pop(0)
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    return Tenantry("http://service", "tnt_x", http_client=http, max_retries=2), requests
+
+
+def problem(status, code):
+    headers = {"content-type": "application/problem+json", "retry-after": "0"}
+    return httpx.Response(status, json={"status": status, "code": code}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(429, "too_many_requests"), (503, "commit_in_doubt"), (409, "idempotency_key_in_use")],
+)
+def test_what_may_go_better_is_sent_again_under_the_same_key(status, code):
+    client, requests = serve(problem(status, code), problem(status, code), httpx.Response(204))
+    client.conversations.send_draft("conv_1", "draft_1", "Hi")
+
+    assert len({request.headers["idempotency-key"] for request in requests}) == 1
+    assert [request.content for request in requests] == [b'{"delta": "Hi"}'] * 3
+    client, others = serve(httpx.Response(204))
+    client.conversations.send_draft("conv_1", "draft_1", "Hi")
+    assert others[0].headers["idempotency-key"] != requests[0].headers["idempotency-key"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(409, "call_id_taken"), (422, "invalid_input"), (507, "storage_full")]
+)
+def test_what_can_go_no_better_is_not_sent_again(status, code):
+    client, requests = serve(problem(status, code))
+    with pytest.raises(APIError) as refusal:
+        client.conversations.send_draft("conv_1", "draft_1", "Hi")
+    assert (refusal.value.code, len(requests)) == (code, 1)
+
+
+def test_a_deletion_that_was_done_before_its_answer_got_lost_is_no_error():
+    client, _ = serve(problem(503, "commit_in_doubt"), problem(404, "conversation_not_found"))
+    client.conversations.delete("conv_1")
+    client, _ = serve(problem(404, "conversation_not_found"))
+    with pytest.raises(NotFound):
+        client.conversations.delete("conv_1")

@@ -70,6 +70,14 @@ def test_a_request_that_never_arrived_is_sent_again(client, proxy, cut_client):
     assert cut_client.messages.append(conversation.id, HELLO).seq == 1
 
 
+def test_an_answer_that_does_not_come_is_not_waited_for(client, proxy, tenant):
+    conversation = client.conversations.create()
+    proxy.hold_answers(1)
+    with Tenantry(proxy.base_url, tenant.key, timeout=0.5) as impatient:
+        impatient.messages.append(conversation.id, HELLO)
+    assert [each.seq for each in client.messages.list(conversation.id)] == [1]
+
+
 def test_it_gives_up_after_as_many_retries_as_it_was_told(tenant, proxy):
     with Tenantry(proxy.base_url, tenant.key, max_retries=1) as client:
         proxy.cut_requests(5)
