@@ -9,14 +9,17 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent / "src" / "tenantry_client"
 _WORDS = {
     "AsyncTenantry": "Tenantry",
+    "AsyncTransport": "Transport",
     "AsyncClient": "Client",
+    "AsyncGenerator": "Generator",
     "AsyncIterator": "Iterator",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "aclose": "close",
+    "aclosing": "closing",
     "aread": "read",
-    "aiter_lines": "iter_lines",
+    "aiter_bytes": "iter_bytes",
     "_async": "_sync",
     "asyncio": "time",
 }
@@ -40,5 +43,8 @@ def make_files() -> dict[Path, str]:
 
 if __name__ == "__main__":
     (PACKAGE / "_sync").mkdir(exist_ok=True)
-    for path, content in make_files().items():
+    made = make_files()
+    for path in set((PACKAGE / "_sync").glob("*.py")) - set(made):
+        path.unlink()
+    for path, content in made.items():
         path.write_text(content)

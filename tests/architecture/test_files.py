@@ -19,7 +19,7 @@ SHIPPED = ["project", "tenants", *MODULES]
 # What the project is written in, tests and benchmarks excepted.
 SOURCES = sorted(
     path
-    for folder in (*SHIPPED, "alembic")
+    for folder in (*SHIPPED, "alembic", "clients/python/src")
     for path in (ROOT / folder).rglob("*.py")
     if "__pycache__" not in path.parts
 )
@@ -139,18 +139,20 @@ def test_the_engine_knows_no_business_noun():
     assert found == ['tenants/settings.py: default=["conversations"],']
 
 
+def list_imported(path):
+    """The packages that a file imports from."""
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    return {module.split(".")[0] for module in imported}
+
+
 def test_the_engine_imports_no_module():
     for path in (ROOT / "tenants").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            imported = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            for module in imported:
-                assert module.split(".")[0] not in {"project", "tests", *MODULES}, name(path)
+        assert not list_imported(path) & {"project", "tests", *MODULES}, name(path)
 
 
 def test_no_file_is_a_drawer_for_everything():
@@ -166,6 +168,12 @@ def test_every_package_is_shipped_and_nothing_else():
     }
     assert PYPROJECT["tool"]["setuptools"]["packages"] == sorted(packages)
     assert not (ROOT / "alembic" / "__init__.py").exists()
+
+
+def test_clients_know_nothing_of_the_service():
+    inside = {"project", "tests", "tenants", *MODULES, "django", "sqlalchemy", "asyncpg", "orjson"}
+    for path in (ROOT / "clients").rglob("*.py"):
+        assert not list_imported(path) & inside, name(path)
 
 
 def test_every_folder_of_code_is_a_package():

@@ -94,6 +94,7 @@ def test_every_block_runs_in_order(tree: Path, served: dict[str, Any]) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "12 °C, light rain" in ran.stdout
     assert "2 assistant Hi there" in ran.stdout
+    assert "1 user And in Bergen?\nevent 1" in ran.stdout
     assert "conversations, notes" in ran.stdout
     assert '"status":4' not in ran.stdout
     assert '"status":5' not in ran.stdout

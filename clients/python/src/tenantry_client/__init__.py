@@ -1,6 +1,7 @@
 """The Python client of Tenantry: `Tenantry`, and `AsyncTenantry` for asyncio."""
 
 from tenantry_client._async.client import AsyncTenantry
+from tenantry_client._calls import __version__
 from tenantry_client._sync.client import Tenantry
 from tenantry_client.errors import (
     APIError,
@@ -15,6 +16,7 @@ from tenantry_client.errors import (
     TenantryError,
     TooManyRequests,
 )
+from tenantry_client.inputs import NewMessage, NewToolCall, NewUsage
 from tenantry_client.models import Conversation, Event, Message, SearchHit, ToolCall
 
 __all__ = [
@@ -26,6 +28,9 @@ __all__ = [
     "Event",
     "InvalidRequest",
     "Message",
+    "NewMessage",
+    "NewToolCall",
+    "NewUsage",
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
@@ -36,4 +41,5 @@ __all__ = [
     "TenantryError",
     "TooManyRequests",
     "ToolCall",
+    "__version__",
 ]

@@ -25,10 +25,14 @@ class APIError(TenantryError):
         self.problem = dict(problem)
         self.code = str(problem.get("code", "unknown"))
         self.request_id = request_id
-        self.errors = [(each["field"], each["reason"]) for each in problem.get("errors", ())]
+        self.errors = _read_errors(problem.get("errors"))
         detail = str(problem.get("detail") or problem.get("title") or "No reason was given.")
         fields = "; ".join(f"{field}: {reason}" for field, reason in self.errors)
         super().__init__(f"{status} {self.code}: {detail}{f' ({fields})' if fields else ''}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it can be pickled, as task queues do."""
+        return type(self), (self.status, self.problem, self.request_id)
 
 
 class InvalidRequest(APIError):
@@ -79,6 +83,16 @@ _BY_STATUS: dict[int, type[APIError]] = {
     422: InvalidRequest,
     429: TooManyRequests,
 }
+
+
+def _read_errors(errors: Any) -> list[tuple[str, str]]:
+    if not isinstance(errors, list):
+        return []
+    return [
+        (str(each.get("field")), str(each.get("reason")))
+        for each in errors
+        if isinstance(each, dict)
+    ]
 
 
 def make_error(status: int, problem: Mapping[str, Any], request_id: str) -> APIError:

@@ -1,41 +1,34 @@
-"""The client: one connection pool, the retries, and the resources on it."""
+"""The client: one pool of connections, and the resources on it."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tenantry_client._async.resources import (
-    Attachments,
-    Conversations,
-    Everything,
-    Messages,
-    ToolCalls,
-    Users,
-)
-from tenantry_client._calls import (
-    Call,
-    make_headers,
-    may_help,
-    pause_before,
-    raise_for,
-    without_none,
-)
-from tenantry_client.errors import ConnectionFailed
-
-_PREFIX = "/api/v1"
+from tenantry_client._async.attachments import Attachments
+from tenantry_client._async.conversations import Conversations, Summaries
+from tenantry_client._async.messages import FeedbackOnMessages, Messages
+from tenantry_client._async.pages import Pages
+from tenantry_client._async.resource import Resource
+from tenantry_client._async.tool_calls import ToolCalls
+from tenantry_client._async.transport import AsyncTransport
+from tenantry_client._async.users import Erasures, Users
+from tenantry_client._calls import Call
+from tenantry_client.inputs import ConversationStatus, Dimension, ImportFormat
+from tenantry_client.models import ImportReport, SearchHit, UsageReport
 
 
-class AsyncTenantry:
+class AsyncTenantry(Resource):
     """A client of one tenant's conversations; use it for as long as the program runs.
 
     base_url: where the service is, such as `https://conversations.example.com`.
-    api_key: the tenant's, `tnt_…`. timeout: seconds for each attempt.
+    api_key: the tenant's, `tnt_…`. timeout: seconds for each attempt to connect, send and read.
     max_retries: how often a call is sent again when the service or the network failed. It never
     writes twice: every POST carries an idempotency key.
     http_client: an `httpx.AsyncClient` of your own, which `aclose` then leaves open.
+    Every method that asks the service raises APIError and ConnectionFailed.
     """
 
     def __init__(
@@ -47,18 +40,16 @@ class AsyncTenantry:
         max_retries: int = 3,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/") + _PREFIX
-        self._api_key = api_key
-        self._timeout = timeout
-        self._max_retries = max_retries
-        self._owns_http = http_client is None
-        self._http = http_client or httpx.AsyncClient()
-        self.conversations = Conversations(self)
-        self.messages = Messages(self)
-        self.tool_calls = ToolCalls(self)
-        self.attachments = Attachments(self)
-        self.users = Users(self)
-        self.everything = Everything(self)
+        transport = AsyncTransport(base_url, api_key, timeout, max_retries, http_client)
+        super().__init__(transport)
+        self.conversations = Conversations(transport)
+        self.summaries = Summaries(transport)
+        self.messages = Messages(transport)
+        self.feedback = FeedbackOnMessages(transport)
+        self.tool_calls = ToolCalls(transport)
+        self.attachments = Attachments(transport)
+        self.users = Users(transport)
+        self.erasures = Erasures(transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,66 +64,82 @@ class AsyncTenantry:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._owns_http:
-            await self._http.aclose()
+        await self._transport.aclose()
 
-    async def call(self, call: Call) -> Any:
-        """Send a request, again where that may help, and return the answer's JSON, if any.
-
-        Raises APIError, ConnectionFailed.
-        """
-        response = await self.send(call)
-        return response.json() if response.content else None
-
-    async def send(self, call: Call) -> httpx.Response:
-        """As `call` does, for answers that aren't JSON."""
-        request = self._build(call, self._timeout)
-        for attempt in range(1, self._max_retries + 2):
-            is_last = attempt > self._max_retries
-            try:
-                response = await self._http.send(request)
-            except httpx.TransportError as error:
-                if is_last:
-                    raise ConnectionFailed(str(error) or repr(error)) from error
-                await asyncio.sleep(pause_before(attempt))
-                continue
-            if response.is_success or is_last or not may_help(response):
-                # Gone is what was wanted, and an earlier attempt may have seen to it.
-                if not (call.method == "DELETE" and attempt > 1 and response.status_code == 404):
-                    raise_for(response)
-                return response
-            await asyncio.sleep(pause_before(attempt, response))
-        raise AssertionError  # The last attempt returns or raises.
-
-    async def read_lines(self, call: Call) -> AsyncIterator[str]:
-        """The lines of an answer that is streamed. Nothing is sent again.
-
-        Raises APIError, ConnectionFailed.
-        """
-        request = self._build(call, None)
-        try:
-            response = await self._http.send(request, stream=True)
-            try:
-                if not response.is_success:
-                    await response.aread()
-                    raise_for(response)
-                async for line in response.aiter_lines():
-                    yield line
-            finally:
-                await response.aclose()
-        except httpx.TransportError as error:
-            raise ConnectionFailed(str(error) or repr(error)) from error
-
-    def _build(self, call: Call, timeout: float | None) -> httpx.Request:
-        limits = httpx.Timeout(timeout, connect=self._timeout)
-        return self._http.build_request(
-            call.method,
-            self._base_url + call.path,
-            params=without_none(call.query),
-            json=call.json,
-            content=call.content,
-            files=call.files,
-            data=call.form,
-            headers=make_headers(call, self._api_key),
-            timeout=limits,
+    def search(
+        self,
+        q: str,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        status: ConversationStatus | None = None,
+        language: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Pages[SearchHit]:
+        """Find words in messages and titles, the best first."""
+        return self._list(
+            SearchHit,
+            "/search",
+            q=q,
+            user_id=user_id,
+            agent_id=agent_id,
+            status=status,
+            language=language,
+            limit=limit,
+            after=after,
         )
+
+    async def usage(
+        self,
+        start: date | None = None,
+        end: date | None = None,
+        *,
+        group_by: Sequence[Dimension] = ("day",),
+        timezone: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        model: str | None = None,
+    ) -> UsageReport:
+        """Tokens, cost and counts of the days from `start` until before `end`.
+
+        By default of the last thirty days, today included.
+        """
+        query = {
+            "from": start,
+            "to": end,
+            "group_by": group_by,
+            "timezone": timezone,
+            "user_id": user_id,
+            "agent_id": agent_id,
+            "model": model,
+        }
+        return await self._get(UsageReport, "/usage", **query)
+
+    def export(self) -> AsyncIterator[dict[str, Any]]:
+        """All that the tenant has, in records, the last one of the type `end`.
+
+        Raises ConnectionFailed where it is cut.
+        """
+        return self._export("/export")
+
+    async def import_lines(
+        self,
+        lines: bytes,
+        *,
+        format: ImportFormat | None = None,  # noqa: A002  # The API's name.
+        user_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> ImportReport:
+        """Import lines of JSON: our own export, OpenAI's chats, or ChatGPT's export.
+
+        What is there already is left alone. user_id, agent_id: where the source names none.
+        """
+        call = Call(
+            "POST",
+            "/imports",
+            query={"format": format, "user_id": user_id, "agent_id": agent_id},
+            content=lines,
+            headers={"content-type": "application/x-ndjson"},
+        )
+        return await self._ask(ImportReport, call)

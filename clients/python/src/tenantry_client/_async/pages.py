@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from tenantry_client._async.transport import AsyncTransport
 from tenantry_client._calls import Call
-
-if TYPE_CHECKING:
-    from tenantry_client._async.client import AsyncTenantry
 
 ItemT = TypeVar("ItemT", bound=BaseModel)
 
@@ -26,8 +24,8 @@ class Page(Generic[ItemT]):
 class Pages(Generic[ItemT]):
     """A list: iterate over all of its items, page by page, or take its `first` page alone."""
 
-    def __init__(self, client: "AsyncTenantry", call: Call, kind: type[ItemT]) -> None:
-        self._client = client
+    def __init__(self, transport: AsyncTransport, call: Call, kind: type[ItemT]) -> None:
+        self._transport = transport
         self._call = call
         self._kind = kind
 
@@ -45,7 +43,7 @@ class Pages(Generic[ItemT]):
             call = replace(call, query={**call.query, "after": page.next_cursor})
 
     async def _read(self, call: Call) -> Page[ItemT]:
-        answer = await self._client.call(call)
+        answer = await self._transport.call(call)
         return Page(
             [self._kind.model_validate(item) for item in answer["data"]],
             answer["has_more"],

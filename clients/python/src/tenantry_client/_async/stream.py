@@ -2,27 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from tenantry_client._async.transport import AsyncTransport
 from tenantry_client._calls import Call, pause_before
 from tenantry_client._events import EventParser
 from tenantry_client.errors import ConnectionFailed, ServerFailed, TooManyRequests
 from tenantry_client.models import Event
 
-if TYPE_CHECKING:
-    from tenantry_client._async.client import AsyncTenantry
+# After so long without even a heartbeat, which comes every 15 seconds, nobody is there any more.
+_SILENCE_SECONDS = 60.0
 
 
 class EventStream:
     """Events as they happen, none lost and none twice, however often the connection breaks off.
 
-    Iterate over it; it ends when what it is about is deleted. last_id: where another stream could
-    go on, in another process or on another day.
+    Iterate over it; it ends when what it is about is deleted. last_id: that of the newest event
+    that you were given, from where another stream can go on, in another process or on another day.
     """
 
-    def __init__(self, client: "AsyncTenantry", call: Call, after: str | None) -> None:
-        self._client = client
+    def __init__(self, transport: AsyncTransport, call: Call, after: str | None) -> None:
+        self._transport = transport
         self._call = call
         self.last_id = after
 
@@ -32,16 +33,17 @@ class EventStream:
         while True:
             parser = EventParser(self.last_id)
             try:
-                async for line in self._client.read_lines(self._resumed()):
-                    event = parser.feed(line)
-                    self.last_id = parser.last_id
-                    if event is None:
-                        continue
-                    failures = 0
-                    if event.event != "ready":  # It only says where the stream begins.
-                        yield event
-                    if event.event == "deleted":
-                        return
+                async with aclosing(self._transport.read_lines(self._resumed())) as lines:
+                    async for line in lines:
+                        event = parser.feed(line)
+                        self.last_id = parser.last_id
+                        if event is None:
+                            continue
+                        failures = 0
+                        if event.event != "ready":  # It only says where the stream begins.
+                            yield event
+                        if event.event == "deleted":
+                            return
             except (ConnectionFailed, ServerFailed, TooManyRequests):
                 failures += 1
             pause = pause_before(failures) if failures else 0.0
@@ -51,4 +53,4 @@ class EventStream:
         headers = {"accept": "text/event-stream"}
         if self.last_id is not None:
             headers["last-event-id"] = self.last_id
-        return replace(self._call, headers=headers)
+        return replace(self._call, headers=headers, retries=0, read_seconds=_SILENCE_SECONDS)

@@ -3,14 +3,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from tenantry_client._sync.transport import Transport
 from tenantry_client._calls import Call
-
-if TYPE_CHECKING:
-    from tenantry_client._sync.client import Tenantry
 
 ItemT = TypeVar("ItemT", bound=BaseModel)
 
@@ -27,8 +25,8 @@ class Page(Generic[ItemT]):
 class Pages(Generic[ItemT]):
     """A list: iterate over all of its items, page by page, or take its `first` page alone."""
 
-    def __init__(self, client: "Tenantry", call: Call, kind: type[ItemT]) -> None:
-        self._client = client
+    def __init__(self, transport: Transport, call: Call, kind: type[ItemT]) -> None:
+        self._transport = transport
         self._call = call
         self._kind = kind
 
@@ -46,7 +44,7 @@ class Pages(Generic[ItemT]):
             call = replace(call, query={**call.query, "after": page.next_cursor})
 
     def _read(self, call: Call) -> Page[ItemT]:
-        answer = self._client.call(call)
+        answer = self._transport.call(call)
         return Page(
             [self._kind.model_validate(item) for item in answer["data"]],
             answer["has_more"],
