@@ -501,11 +501,14 @@ class TestLocks:
                 text("SELECT pg_advisory_xact_lock(:high, :low)"),
                 {"high": signed[0], "low": signed[1]},
             )
+            watched, scope = Watched(), Scope(slugs(fleet), ["fleet"])
             options = Options(lock_timeout_ms=50, retries=20)
-            run = asyncio.create_task(carry(fleet, options))
-            await asyncio.sleep(0.3)
+            run = asyncio.create_task(start_rollout(scope, options, watched, by=TESTER))
+            async with asyncio.timeout(20):
+                while not watched.of(Postponed):
+                    await asyncio.sleep(0.01)
             assert await states(fleet) == [OLD]
-        rollout, watched = await run
+        rollout = await run
         assert (rollout.status, await states(fleet)) == ("completed", [NEW])
         assert "lock timeout" in watched.of(Postponed)[0].error
 
