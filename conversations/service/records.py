@@ -16,8 +16,8 @@ from conversations.schemas import (
     FORMAT_VERSION,
     MESSAGE_PREFIX,
     SUMMARY_PREFIX,
-    TOKEN_KINDS,
     show_cost,
+    show_usage,
 )
 from tenants.ids import show_id
 
@@ -78,7 +78,6 @@ def message(row: Row, calls: Sequence[Row]) -> bytes:
             record["tool_calls"] = [_hidden_call(call, row["deleted_at"]) for call in calls]
         return write_line(record)
     kept = ("language", "call_id", "model", "token_count")
-    usage = {name: row[name] for name in TOKEN_KINDS}
     return write_line(
         {
             **record,
@@ -87,7 +86,7 @@ def message(row: Row, calls: Sequence[Row]) -> bytes:
             "content": row["text"] if row["content"] is None else row["content"],
             "text": None if row["content"] is None else row["text"],
             **{name: row[name] for name in kept},
-            "usage": usage if any(each is not None for each in usage.values()) else None,
+            "usage": show_usage(row),
             "cost": show_cost(row["cost"]) if row["cost"] is not None else None,
             "external_id": row["external_id"],
             "extra": _extra(row),

@@ -36,14 +36,13 @@ def pick_new(
 
 def _show(new: schemas.NewMessage) -> dict[str, Any]:
     """A message as it would be shown, as far as it says so itself."""
-    usage: Any = new.usage.model_dump() if new.usage is not None else None
     return {
         "role": new.role,
         "content": dump_content(new.content),
         "call_id": new.call_id,
         "model": new.model,
         "token_count": new.token_count,
-        "usage": usage if usage and any(count is not None for count in usage.values()) else None,
+        "usage": schemas.show_usage(new.usage.model_dump()) if new.usage is not None else None,
         "cost": schemas.show_cost(new.cost) if new.cost is not None else None,
         "tool_calls": [call.model_dump() for call in new.tool_calls],
     }

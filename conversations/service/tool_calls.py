@@ -153,7 +153,7 @@ async def report_result(
     content = result.error if result.output is None else result.output
     batch = build_batch([schemas.NewMessage(role="tool", call_id=call_id, content=content)])
     (message,), (answer,) = batch["messages"], batch["answers"]
-    status = "succeeded" if result.error is None else "failed"
+    status: schemas.CallStatus = "succeeded" if result.error is None else "failed"
     if call["status"] not in READY_CALL_STATUSES:
         kept = (call["status"], call["error"], found.output_text, found.output_content)
         if kept == (status, result.error, message["text"], message["content"]):
@@ -167,7 +167,7 @@ async def report_result(
         raise TransactionConflict from error
     return {
         **call,
-        "status": "succeeded" if result.error is None else "failed",
+        "status": status,
         "error": result.error,
         "output_message_id": show_id(MESSAGE_PREFIX, message["id"]),
         "updated_at": output["created_at"],
