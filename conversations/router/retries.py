@@ -9,10 +9,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse
-from django.http.multipartparser import MultiPartParserError
 
 from conversations import service
 from tenants.auth import TenantRequest
@@ -75,10 +73,7 @@ async def _name(request: TenantRequest, key: str) -> service.RepeatableRequest:
 
     if request.content_type != _FORM:
         return name()
-    try:
-        return await asyncio.to_thread(name)  # Its files may be large, and on the disk.
-    except (MultiPartParserError, SuspiciousOperation, LookupError, ValueError) as error:
-        raise InvalidInput("The form can't be read.") from error
+    return await asyncio.to_thread(name)  # Its files may be large, and on the disk.
 
 
 def _asked(request: TenantRequest) -> Iterator[bytes]:
