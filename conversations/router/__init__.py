@@ -1,23 +1,25 @@
 """The module's routes. Each opens one session, calls one service function, and answers."""
 
+# The document shows the routes in the order in which these files are imported.
+# isort: off
 from conversations.router import (
-    attachments,
-    branches,
-    context,
     conversations,
-    erasures,
-    export,
+    messages,
+    tool_calls,
+    search,
+    context,
+    summaries,
+    branches,
     feed,
     feedback,
+    attachments,
+    erasures,
+    export,
     imports,
-    messages,
+    usage,
+    repair,
     openai,
     openai_errors,
-    repair,
-    search,
-    summaries,
-    tool_calls,
-    usage,
 )
 from conversations.router.base import router
 
