@@ -29,7 +29,7 @@ lint: $(DEV)
 	$(NOWHERE) $(BIN)/python manage.py rollout lint
 
 bench-quick: $(DEV)
-	$(BIN)/python -m benchmarks --quick
+	$(BIN)/python -m benchmarks --quick --peer bare --peer fastapi-orm $(foreach each,append append-keyed read list,--scenario $(each))
 
 # The pictures of the admin in docs/screenshots/; takes Chromium.
 screenshots: $(DEV)

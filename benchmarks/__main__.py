@@ -1,73 +1,81 @@
-"""`python -m benchmarks [--quick] [--json]`: measure, check what was written, print."""
+"""`python -m benchmarks [--quick] [--scenario NAME …] [--peer NAME …] [--json FILE]`."""
 
 import argparse
-import asyncio
+import os
+import platform
+from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import orjson
+import psycopg
 
-from benchmarks.load import Run
-from benchmarks.report import Report, render
-from benchmarks.services import LoadDriver, check_likeness, run_services
-from benchmarks.stage import SERVICES, Stage, count_rows, set_stage
-
-SCENARIOS = ("append", "read")
-CONNECTIONS = 16
-# More than any run of one scenario appends; runs are this far apart in their numbers.
-_NUMBERS_PER_RUN = 1_000_000
-_WARM_UP_SECONDS = 0.7
+from benchmarks.bench import Bench, set_up
+from benchmarks.compare import PEERS, compare
+from benchmarks.own import OWN
+from benchmarks.report import tabulate
+from benchmarks.scale import FULL, QUICK
+from benchmarks.stage import SERVICES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="half a minute instead of four")
-    parser.add_argument("--json", action="store_true", help="one line of JSON at the end")
+    parser.add_argument("--quick", action="store_true", help="short, and with small numbers")
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        choices=[*PEERS, *OWN],
+        help="what is measured, all if not given; again for more",
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        choices=SERVICES[1:],
+        help="whom ours is compared with, all if not given; again for more",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what is found")
     options = parser.parse_args()
-    rounds, seconds = (4, 1.0) if options.quick else (9, 4.0)
-    with set_stage() as stage, TemporaryDirectory(prefix="tenantry-bench-logs-") as logs:
-        summary = measure(stage, Path(logs), rounds, seconds)
-    print(render(summary))
+    scale = QUICK if options.quick else FULL
+    with set_up(scale) as bench:
+        results = measure(
+            bench, options.scenario or [*PEERS, *OWN], options.peer or [*SERVICES[1:]]
+        )
     if options.json:
-        print(orjson.dumps(summary).decode())
+        options.json.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def measure(stage: Stage, logs: Path, rounds: int, seconds: float) -> dict[str, object]:
-    """Run every scenario on every service, in turn, `rounds` times.
+def measure(bench: Bench, scenarios: list[str], peers: list[str]) -> dict[str, Any]:
+    """Print each table when it is known. Raises RuntimeError if a service does something wrong."""
+    results: dict[str, Any] = {"machine": _describe(bench), "compared": {}, "own": {}}
+    chosen = [name for name in PEERS if name in scenarios]
+    if chosen:
+        results["compared"] = compare(bench, chosen, peers)
+        _print(results)
+    # In their own order: the last ones leave a fleet behind.
+    for name in OWN:
+        if name in scenarios:
+            results["own"][name] = OWN[name].measure(bench)
+            _print({"compared": {}, "own": {name: results["own"][name]}})
+    return results
 
-    Raises RuntimeError if a service answers wrongly or has not written what it said.
-    """
-    report = Report()
-    appended = dict.fromkeys(SERVICES, 1)  # The append of `check_likeness`.
-    with run_services(stage, logs) as ports, LoadDriver() as driver:
-        check_likeness(stage, ports)
-        for turn in range(rounds + 1):
-            # Nobody is always the first, and round 0 only warms up.
-            order = SERVICES[turn % len(SERVICES) :] + SERVICES[: turn % len(SERVICES)]
-            for scenario in SCENARIOS:
-                for service in order:
-                    result = driver.perform(
-                        Run(
-                            port=ports[service],
-                            scenario=scenario,
-                            api_key=stage.api_key,
-                            conversations=stage.logs[service]
-                            if scenario == "append"
-                            else [stage.page],
-                            first_number=turn * _NUMBERS_PER_RUN,
-                            connections=CONNECTIONS,
-                            seconds=seconds if turn else _WARM_UP_SECONDS,
-                        )
-                    )
-                    if scenario == "append":
-                        appended[service] += result.answers
-                    if turn:
-                        report.add(scenario, service, result)
-    for service, messages in appended.items():
-        found = asyncio.run(count_rows(stage, service))
-        if found != (messages, 2 * messages):
-            raise RuntimeError(f"{service} answered {messages} appends, but wrote {found}")
-    return report.summarize()
+
+def _print(results: dict[str, Any]) -> None:
+    for table in tabulate(results):
+        print(f"\n{table.text()}", flush=True)
+
+
+def _describe(bench: Bench) -> dict[str, Any]:
+    """Enough to know which results may be compared."""
+    with psycopg.connect(bench.superuser_url) as connection:
+        (postgresql,) = connection.execute("SHOW server_version").fetchone() or ("",)
+    return {
+        "day": datetime.now(UTC).date().isoformat(),
+        "processors": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "postgresql": postgresql,
+        "scale": bench.scale,
+    }
 
 
 if __name__ == "__main__":

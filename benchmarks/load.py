@@ -17,34 +17,21 @@ from typing import Any
 import orjson
 import uvloop
 
-from benchmarks.stage import PAGE_MESSAGES, message_body
+from benchmarks.scenarios import Request, Run, is_append, list_requests
 
 _STUCK_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Run:
-    """One measurement: a scenario on one service.
-
-    conversations: shared out among the connections. first_number: of the appends in this run;
-    it makes their ids differ from those of other runs. Ends after `seconds` or `max_requests`.
-    """
-
-    port: int
-    scenario: str
-    api_key: str
-    conversations: list[str]
-    first_number: int
-    connections: int
-    seconds: float
-    max_requests: int = 100_000
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 @dataclass
 class Result:
-    """answers: those with the expected status, which are all, or `error` says otherwise."""
+    """answers: those with the expected status, which are all, or `error` says otherwise.
+
+    appends: how many of them say that a message was written.
+    """
 
     answers: int = 0
+    appends: int = 0
     seconds: float = 0.0
     p50_milliseconds: float = 0.0
     p99_milliseconds: float = 0.0
@@ -55,6 +42,7 @@ class Result:
 class _Progress:
     stop_at: float
     left: int
+    appends: int = 0
     durations: list[float] = field(default_factory=list)
     error: str | None = None
 
@@ -62,9 +50,8 @@ class _Progress:
 class _Client(asyncio.Protocol):
     """One connection: sends a request, waits for its answer, sends the next."""
 
-    def __init__(self, requests: Iterator[bytes], status: bytes, progress: _Progress) -> None:
+    def __init__(self, requests: Iterator[Request], progress: _Progress) -> None:
         self._requests = requests
-        self._status = status
         self._progress = progress
         self._received = b""
         self._whole = 0
@@ -81,20 +68,26 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if not self._whole:
-            head, blank, _ = self._received.partition(b"\r\n\r\n")
-            if not blank:
-                return
-            _, _, length = head.lower().partition(b"\r\ncontent-length: ")
-            self._whole = len(head) + 4 + int(length.partition(b"\r\n")[0])
-        if len(self._received) < self._whole:
+        if not self._is_whole():
             return
-        if not self._received.startswith(self._status):
+        if not self._received.startswith(self._sent[1]):
             self._fail(self._received.decode(errors="replace")[:500])
             return
         self._progress.durations.append(time.perf_counter() - self._sent_at)
+        self._progress.appends += is_append(self._sent)
         self._received, self._whole = b"", 0
         self._send()
+
+    def _is_whole(self) -> bool:
+        if not self._whole:
+            head, blank, _ = self._received.partition(b"\r\n\r\n")
+            if not blank:
+                return False
+            _, length, rest = head.lower().partition(b"\r\ncontent-length: ")
+            if not length:  # Django's stock handler doesn't say how long its answers are.
+                return self._received.endswith(_LAST_CHUNK)
+            self._whole = len(head) + 4 + int(rest.partition(b"\r\n")[0])
+        return len(self._received) >= self._whole
 
     def _send(self) -> None:
         progress = self._progress
@@ -102,8 +95,9 @@ class _Client(asyncio.Protocol):
             self._end()
             return
         progress.left -= 1
+        self._sent = next(self._requests)
         self._sent_at = time.perf_counter()
-        self._transport.write(next(self._requests))
+        self._transport.write(self._sent[0])
 
     def _fail(self, reason: str) -> None:
         self._progress.error = reason
@@ -115,32 +109,14 @@ class _Client(asyncio.Protocol):
         self._transport.close()
 
 
-def _requests(run: Run, client: int) -> Iterator[bytes]:
-    own = run.conversations[client % len(run.conversations)]
-    path = f"/api/v1/conversations/{own}/messages"
-    head = f"host: localhost\r\nauthorization: Bearer {run.api_key}\r\n"
-    if run.scenario == "read":
-        request = f"GET {path}?limit={PAGE_MESSAGES} HTTP/1.1\r\n{head}\r\n".encode()
-        while True:
-            yield request
-    post = f"POST {path} HTTP/1.1\r\n{head}content-type: application/json\r\ncontent-length: "
-    number = run.first_number + client
-    while True:
-        body = message_body(number)
-        number += run.connections
-        yield b"%b%d\r\n\r\n%b" % (post.encode(), len(body), body)
-
-
 async def perform(run: Run) -> Result:
     loop = asyncio.get_running_loop()
-    status = b"HTTP/1.1 200" if run.scenario == "read" else b"HTTP/1.1 201"
     started_at = time.perf_counter()
     progress = _Progress(started_at + run.seconds, run.max_requests)
     clients = []
     for number in range(run.connections):
-        requests = _requests(run, number)
         _, client = await loop.create_connection(
-            partial(_Client, requests, status, progress), "127.0.0.1", run.port
+            partial(_Client, list_requests(run, number), progress), "127.0.0.1", run.port
         )
         clients.append(client)
     _, stuck = await asyncio.wait(
@@ -153,6 +129,7 @@ async def perform(run: Run) -> Result:
     cuts = quantiles(progress.durations, n=100)
     return Result(
         answers=len(progress.durations),
+        appends=progress.appends,
         seconds=time.perf_counter() - started_at,
         p50_milliseconds=cuts[49] * 1000,
         p99_milliseconds=cuts[98] * 1000,

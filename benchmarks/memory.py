@@ -25,9 +25,8 @@ def watch_memory(postmaster: int, process: int | str = "self") -> Iterator[Peak]
 
     def sample() -> None:
         while not finished.wait(_SAMPLE_SECONDS):
-            peak.process = max(peak.process, _read(process, "VmRSS"))
-            # The shared buffers are the server's, however many backends have touched them.
-            private = [_read(child, "RssAnon") for child in _list_children(postmaster)]
+            peak.process = max(peak.process, read_resident(process))
+            private = read_backends(postmaster)
             peak.backend = max([peak.backend, *private])
             peak.backends = max(peak.backends, sum(private))
 
@@ -40,16 +39,38 @@ def watch_memory(postmaster: int, process: int | str = "self") -> Iterator[Peak]
         thread.join()
 
 
-def _list_children(process: int) -> list[str]:
+def read_resident(process: int | str) -> float:
+    """All that is in memory, shared or not, in MiB."""
+    return _read(process, "status", "VmRSS")
+
+
+def read_proportional(process: int | str) -> float:
+    """Of what is shared with other processes only this one's part, in MiB."""
+    return _read(process, "smaps_rollup", "Pss:")
+
+
+def read_backends(postmaster: int) -> list[float]:
+    """Private to each of the server's processes, in MiB.
+
+    The shared buffers are the server's, however many backends have touched them.
+    """
+    return [_read(child, "status", "RssAnon") for child in list_children(postmaster)]
+
+
+def list_children(process: int) -> list[int]:
     try:
-        return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        return [
+            int(child)
+            for task in Path(f"/proc/{process}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
     except OSError:
         return []
 
 
-def _read(process: int | str, name: str) -> float:
+def _read(process: int | str, file: str, name: str) -> float:
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
     except OSError:  # It has ended.
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(name)), 0.0)

@@ -6,146 +6,126 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
+from benchmarks.stage import Stage
 
-from benchmarks.load import Result, Run
-from benchmarks.stage import PAGE_MESSAGES, SERVICES, Stage, message_body
-
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
-_PEERS = {"bare": "benchmarks.bare:application", "fastapi": "benchmarks.fastapi_orm:application"}
+_PEERS = {
+    "bare": "benchmarks.peers.bare:application",
+    "fastapi-core": "benchmarks.peers.fastapi_core:application",
+    "fastapi-orm": "benchmarks.peers.fastapi_orm:application",
+    "django-orm": "benchmarks.peers.django_orm:application",
+}
 
 
-def _command(service: str, port: int) -> list[str]:
-    """One process on uvicorn with uvloop and httptools, for all alike."""
-    if service == "ours":
-        return [sys.executable, "manage.py", "serve", "--port", str(port)]
-    return [
-        *(sys.executable, "-m", "uvicorn", _PEERS[service], "--port", str(port)),
-        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"),
-    ]
+@dataclass(frozen=True)
+class Service:
+    """A service that runs. pid: of its first process."""
+
+    port: int
+    pid: int
 
 
 @contextmanager
-def run_services(stage: Stage, logs: Path) -> Iterator[dict[str, int]]:
-    """All services side by side, each idle until it is asked; their ports by name.
+def run_services(
+    stage: Stage, logs: Path, names: Sequence[str], workers: int = 1
+) -> Iterator[dict[str, Service]]:
+    """Services side by side, each idle until it is asked.
 
-    logs: a folder for what they print. Raises RuntimeError, with the end of it, if one fails.
+    logs: a folder for what they print. workers: processes of ours.
+    Raises RuntimeError, with the end of what it printed, if one fails.
     """
     with ExitStack() as stack:
-        ports = {name: _free_port() for name in SERVICES}
-        for name, port in ports.items():
-            log = stack.enter_context((logs / f"{name}.log").open("wb"))
+        services = {}
+        for name in names:
+            port = free_port()
+            log = stack.enter_context((logs / f"{name}.log").open("ab"))
             process = subprocess.Popen(
-                _command(name, port),
-                cwd=_ROOT,
-                env=os.environ | stage.to_environment(),
+                _command(name, port, workers),
+                cwd=ROOT,
+                env=os.environ | stage.to_environment(name),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-            stack.callback(_stop, process)
-        for name, port in ports.items():
-            _wait_for(name, port, logs / f"{name}.log")
-        yield ports
-
-
-# What differs from one append to the next.
-_OF_THE_MOMENT = {"conversation_id", "created_at", "updated_at"}
-
-
-class LoadDriver:
-    """The load driver's process; use as a context manager."""
-
-    def __enter__(self) -> "LoadDriver":
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load"],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()  # It reads to the end and leaves.
-        _wait_or_kill(self._process)
-
-    def perform(self, run: Run) -> Result:
-        """Raises RuntimeError if an answer was not the expected one."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(orjson.dumps(run) + b"\n")
-        self._process.stdin.flush()
-        result = Result(**orjson.loads(self._process.stdout.readline()))
-        if result.error is not None:
-            raise RuntimeError(f"{run.scenario}: {result.error}")
-        return result
-
-
-def check_likeness(stage: Stage, ports: dict[str, int]) -> None:
-    """Raises RuntimeError unless all services answer an append and a read alike.
-
-    Each appends one message to its first conversation; ids and times are its own.
-    """
-    pages = {}
-    appended = {}
-    for name, port in ports.items():
-        pages[name] = _ask(stage, port, f"{stage.page}/messages?limit={PAGE_MESSAGES}")
-        answer = _ask(stage, port, f"{stage.logs[name][0]}/messages", message_body(10**11))
-        for part in (answer, *answer["tool_calls"]):
-            part["id"] = part["id"][:4]
-            part |= dict.fromkeys(_OF_THE_MOMENT & part.keys())
-        appended[name] = answer
-    for name in ports:
-        if pages[name] != pages["ours"] or appended[name] != appended["ours"]:
-            raise RuntimeError(f"{name} answers something else than ours")
-
-
-def _ask(stage: Stage, port: int, path: str, body: bytes | None = None) -> Any:
-    request = urllib.request.Request(  # A loopback address of our own.
-        f"http://127.0.0.1:{port}/api/v1/conversations/{path}",
-        data=body,
-        headers={"Authorization": f"Bearer {stage.api_key}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-        return orjson.loads(response.read())
-
-
-def _wait_for(name: str, port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
+            stack.callback(stop, process)
+            services[name] = Service(port, process.pid)
+        for name, service in services.items():
+            _wait_for(name, service.port, logs / f"{name}.log")
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{name} does not answer: {log.read_text(errors='replace')[-2000:]}")
+            yield services
+        except RuntimeError as error:
+            for name in names:
+                error.add_note(f"{name} printed at the end: {_read_end(logs / f'{name}.log')}")
+            raise
 
 
-def _free_port() -> int:
+@contextmanager
+def run_ours(stage: Stage, logs: Path, workers: int = 1) -> Iterator[Service]:
+    with run_services(stage, logs, ["ours"], workers) as services:
+        yield services["ours"]
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """End a service; SIGINT, since on SIGTERM ours would go on listening for its drain delay."""
     process.send_signal(signal.SIGINT)
-    _wait_or_kill(process)
+    wait_or_kill(process)
 
 
-def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
+def wait_or_kill(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def is_ready(port: int) -> bool:
+    """Whether it answers at all; ours, that it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code in {401, 404}  # A peer, which has no such page.
+    except OSError:
+        return False
+
+
+def _command(name: str, port: int, workers: int) -> list[str]:
+    """On uvicorn with uvloop and httptools, all alike."""
+    if name == "ours":
+        serve = ["serve", "--port", str(port), "--workers", str(workers)]
+        return [sys.executable, "manage.py", *serve]
+    lifespan = "off" if name == "django-orm" else "on"  # Django's handler has none.
+    return [
+        *(sys.executable, "-m", "uvicorn", _PEERS[name], "--port", str(port)),
+        *("--loop", "uvloop", "--http", "httptools", "--lifespan", lifespan),
+        *("--no-access-log", "--no-server-header"),
+    ]
+
+
+def _wait_for(name: str, port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if is_ready(port):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{name} does not answer: {_read_end(log)}")
+
+
+def _read_end(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]

@@ -1,4 +1,4 @@
-"""The stage on which all services play: one database, one tenant, its key and conversations."""
+"""The stage on which all services play: one database, two tenants, their keys and conversations."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,19 @@ import orjson
 from asgiref.sync import async_to_sync
 from django.core.management import call_command
 
+from benchmarks import seed
+from benchmarks.messages import PAGE_MESSAGES, message_body
 from project.dev.database import ensure_database
+from project.dev.postgres import EmbeddedPostgres
 from project.dev.settings import ENV_PREFIX
 
-SERVICES = ("ours", "bare", "fastapi")
-PAGE_MESSAGES = 50
+SERVICES = ("ours", "bare", "fastapi-core", "fastapi-orm", "django-orm")
 POOL_SIZE = 10
 # One for each connection of the load driver, so that appends don't wait for each other's rows.
-_LOGS_PER_SERVICE = 16
+LOGS = 16
+# Conversations of the library, with a message each.
+LIBRARY_SIZE = 10_000
+SERVICE_VARIABLE = "BENCHMARK_SERVICE"
 _VARIABLE = "BENCHMARK_STAGE"
 
 
@@ -28,50 +33,36 @@ _VARIABLE = "BENCHMARK_STAGE"
 class Stage:
     """What a service and the load driver must know.
 
+    tenants: schemas by API key, of all that the peers let in.
     page: a conversation of 50 messages with two tool calls each, which all services read.
     logs: by service, the conversations it appends to, so that each finds the same rows there.
+    library_key: of a second tenant, whose conversations are listed and whose messages searched.
     """
 
     runtime_url: str
-    schema: str
+    tenants: dict[str, str]
     api_key: str
     page: str
     logs: dict[str, list[str]]
+    library_key: str
 
-    def to_environment(self) -> dict[str, str]:
-        return {_VARIABLE: orjson.dumps(asdict(self)).decode()}
+    @property
+    def schema(self) -> str:
+        return self.tenants[self.api_key]
+
+    def to_environment(self, service: str) -> dict[str, str]:
+        return {_VARIABLE: orjson.dumps(asdict(self)).decode(), SERVICE_VARIABLE: service}
 
     @classmethod
     def from_environment(cls) -> "Stage":
         return cls(**orjson.loads(os.environ[_VARIABLE]))
 
 
-def message_body(number: int) -> bytes:
-    """An append's body: one message with two tool calls, whose ids the number makes unique."""
-    calls = [
-        {
-            "call_id": f"call_{number:012d}_{index}",
-            "name": "get_forecast",
-            "arguments": {"city": "Oslo", "days": 2, "units": {"temperature": "celsius"}},
-        }
-        for index in range(2)
-    ]
-    return orjson.dumps(
-        {
-            "role": "assistant",
-            "content": "Let me look at the forecast for Saturday and Sunday, hour by hour. " * 3,
-            "model": "example-model-1",
-            "token_count": 57,
-            "tool_calls": calls,
-        }
-    )
-
-
 @contextmanager
 def set_stage(server_settings: dict[str, str] | None = None) -> Iterator[Stage]:
-    """A fresh embedded PostgreSQL with one tenant, for as long as the block runs."""
+    """A fresh embedded PostgreSQL with the tenants, for as long as the block runs."""
     with serve_database(server_settings):
-        yield async_to_sync(_make_tenant)()
+        yield async_to_sync(_make_tenants)()
 
 
 @contextmanager
@@ -101,19 +92,38 @@ def serve_database(
             yield
 
 
-async def _make_tenant() -> Stage:
+def postgres_folder() -> Path:
+    """Where the embedded server of `serve_database` keeps its data and its socket."""
+    return Path(os.environ[f"{ENV_PREFIX}DATA_DIR"]) / "postgres"
+
+
+@contextmanager
+def join_as_superuser() -> Iterator[str]:
+    """A superuser's URL of the embedded server, while the block runs."""
+    server = EmbeddedPostgres(postgres_folder())
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+async def connect_as_owner() -> asyncpg.Connection:
+    return await asyncpg.connect(os.environ[f"{ENV_PREFIX}OWNER_URL"])
+
+
+async def _make_tenants() -> Stage:
     from conversations import schemas, service
     from tenants import lifecycle
     from tenants.actor import acting_command
     from tenants.db.engine import dispose_engines
     from tenants.db.unit_of_work import write_session
 
-    onboarded = await lifecycle.create_tenant("bench", "Bench", by=acting_command())
-    tenant = onboarded.tenant
+    main = await lifecycle.create_tenant("bench", "Bench", by=acting_command())
+    library = await lifecycle.create_tenant("library", "Library", by=acting_command())
     logs: dict[str, list[str]] = {name: [] for name in SERVICES}
     try:
-        async with write_session(tenant.ref) as session:
-            for _ in range(_LOGS_PER_SERVICE):
+        async with write_session(main.tenant.ref) as session:
+            for _ in range(LOGS):
                 for ids in logs.values():
                     new = schemas.NewConversation(user_id="user-1", metadata={"channel": "web"})
                     ids.append((await service.start_conversation(session, new))["id"])
@@ -126,8 +136,20 @@ async def _make_tenant() -> Stage:
             )
     finally:
         await dispose_engines()
-    runtime_url = os.environ[f"{ENV_PREFIX}RUNTIME_URL"]
-    return Stage(runtime_url, tenant.ref.schema, onboarded.key.text, page["id"], logs)
+    owner = await connect_as_owner()
+    try:
+        await seed.fill(owner, library.tenant.ref.schema, conversations=LIBRARY_SIZE, messages=1)
+        await seed.settle(owner, library.tenant.ref.schema)
+    finally:
+        await owner.close()
+    return Stage(
+        runtime_url=os.environ[f"{ENV_PREFIX}RUNTIME_URL"],
+        tenants={each.key.text: each.tenant.ref.schema for each in (main, library)},
+        api_key=main.key.text,
+        page=page["id"],
+        logs=logs,
+        library_key=library.key.text,
+    )
 
 
 async def count_rows(stage: Stage, service: str) -> tuple[int, int]:
@@ -135,7 +157,7 @@ async def count_rows(stage: Stage, service: str) -> tuple[int, int]:
 
     Raises ValueError if one has a gap: its positions must be 1 to the number of its messages.
     """
-    owner = await asyncpg.connect(os.environ[f"{ENV_PREFIX}OWNER_URL"])
+    owner = await connect_as_owner()
     try:
         ids = [conversation.removeprefix("conv_") for conversation in stage.logs[service]]
         rows = await owner.fetch(
