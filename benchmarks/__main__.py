@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,33 +36,30 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what is found")
     options = parser.parse_args()
-    scale = QUICK if options.quick else FULL
-    with set_up(scale) as bench:
-        results = measure(
-            bench, options.scenario or [*PEERS, *OWN], options.peer or [*SERVICES[1:]]
-        )
-    if options.json:
-        options.json.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2) + b"\n")
+    scenarios, peers = options.scenario or [*PEERS, *OWN], options.peer or [*SERVICES[1:]]
+    with set_up(QUICK if options.quick else FULL) as bench:
+        results: dict[str, Any] = {"machine": _describe(bench), "compared": {}, "own": {}}
+        for kind, found in measure(bench, scenarios, peers):
+            results[kind] |= found
+            for table in tabulate({"compared": {}, "own": {}, kind: found}):
+                print(f"\n{table.text()}", flush=True)
+            if options.json:  # Each time: what comes later may fail.
+                content = orjson.dumps(results, option=orjson.OPT_INDENT_2)
+                options.json.write_bytes(content + b"\n")
 
 
-def measure(bench: Bench, scenarios: list[str], peers: list[str]) -> dict[str, Any]:
-    """Print each table when it is known. Raises RuntimeError if a service does something wrong."""
-    results: dict[str, Any] = {"machine": _describe(bench), "compared": {}, "own": {}}
-    chosen = [name for name in PEERS if name in scenarios]
-    if chosen:
-        results["compared"] = compare(bench, chosen, peers)
-        _print(results)
-    # In their own order: the last ones leave a fleet behind.
+def measure(
+    bench: Bench, scenarios: list[str], peers: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Whether it is `compared` or `own`, and what was found by scenario, as it becomes known.
+
+    Raises RuntimeError if a service does something wrong.
+    """
+    if chosen := [name for name in PEERS if name in scenarios]:
+        yield "compared", compare(bench, chosen, peers)
     for name in OWN:
         if name in scenarios:
-            results["own"][name] = OWN[name].measure(bench)
-            _print({"compared": {}, "own": {name: results["own"][name]}})
-    return results
-
-
-def _print(results: dict[str, Any]) -> None:
-    for table in tabulate(results):
-        print(f"\n{table.text()}", flush=True)
+            yield "own", {name: OWN[name].measure(bench)}
 
 
 def _describe(bench: Bench) -> dict[str, Any]:

@@ -50,11 +50,12 @@ class Bench:
         seconds: float,
         first_number: int | None = None,
         connections: int = CONNECTIONS,
+        query: str = "",
     ) -> Result:
         """Raises RuntimeError if an answer was not the expected one."""
         number = self.next_number() if first_number is None else first_number
         return self.driver.perform(
-            Run(port, scenario, targets, number, connections=connections, seconds=seconds)
+            Run(port, scenario, targets, number, connections, seconds, query)
         )
 
 

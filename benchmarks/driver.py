@@ -23,6 +23,10 @@ class LoadDriver:
         )
         return self
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()  # It reads to the end and leaves.

@@ -53,7 +53,11 @@ class Connection:
 
 
 async def keep_pace(
-    port: int, requests: Sequence[bytes], per_second: float, ended: asyncio.Event
+    port: int,
+    requests: Sequence[bytes],
+    per_second: float,
+    ended: asyncio.Event,
+    status: int = 200,
 ) -> list[float]:
     """Send these, again and again, until it is to end. Returns the seconds that each took."""
     period = CONNECTIONS / per_second
@@ -66,7 +70,7 @@ async def keep_pace(
             turn = number
             while not ended.is_set():
                 await asyncio.sleep(due_at - time.perf_counter())
-                await connection.ask(requests[turn % len(requests)], 200)
+                await connection.ask(requests[turn % len(requests)], status)
                 seconds.append(time.perf_counter() - due_at)
                 due_at += period
                 turn += CONNECTIONS

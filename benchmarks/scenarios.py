@@ -29,6 +29,7 @@ class Run:
     targets: by role: `log` is appended to, `page` read, `library` listed and searched. Those of a
     role are shared out among the connections, or drawn at random by the scenarios that say so.
     first_number: of the appends in this run; it makes their ids differ from those of other runs.
+    query: what follows the limit in the URL of a page, such as `&order=desc`.
     Ends after `seconds` or `max_requests`.
     """
 
@@ -38,6 +39,7 @@ class Run:
     first_number: int
     connections: int
     seconds: float
+    query: str = ""
     max_requests: int = 200_000
 
     def target(self, role: str, client: int) -> Target:
@@ -75,13 +77,13 @@ def _append_anywhere(run: Run, client: int) -> Iterator[Request]:
 
 def _read(run: Run, client: int) -> Iterator[Request]:
     while True:
-        yield read_page(run.target("page", client))
+        yield read_page(run.target("page", client), run.query)
 
 
 def _read_anywhere(run: Run, client: int) -> Iterator[Request]:
     drawn = Random(run.first_number + client)
     while True:
-        yield read_page(drawn.choice(run.targets["page"]))
+        yield read_page(drawn.choice(run.targets["page"]), run.query)
 
 
 def _list(run: Run, client: int) -> Iterator[Request]:

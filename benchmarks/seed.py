@@ -23,17 +23,23 @@ async def fill(
     messages: int,
     calls: int = 0,
     first: int = 1,
+    words: int = 40,
 ) -> list[UUID]:
     """Add so many conversations with so many messages each, and so many calls in each of these.
 
     first: the number of the first conversation; other calls for this schema must use others.
+    words: in a message.
     Returns the conversations' ids, in their order.
     """
     numbers = (first, first + conversations - 1)
     rows = await owner.fetch(_conversations(schema), *numbers, messages, calls)
     for begin in range(1, messages + 1, _BATCH):
         await owner.execute(
-            _messages(schema), *numbers, begin, min(begin + _BATCH - 1, messages), timeout=600
+            _messages(schema, words),
+            *numbers,
+            begin,
+            min(begin + _BATCH - 1, messages),
+            timeout=600,
         )
     if calls:
         await owner.execute(_calls(schema), *numbers, messages, calls, timeout=600)
@@ -74,12 +80,12 @@ def _conversations(schema: str) -> str:
     RETURNING id"""
 
 
-def _messages(schema: str) -> str:
+def _messages(schema: str, words: int) -> str:
     number = f"(n * {_STEP} + m)"
     return f"""
     INSERT INTO {schema}.messages (id, conversation_id, seq, role, text, created_at)
     SELECT {_id(number)}, {_id(f"n * {_STEP}")}, m,
-        CASE m % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, {_words(40, number)}, now()
+        CASE m % 2 WHEN 1 THEN 'user' ELSE 'assistant' END, {_words(words, number)}, now()
     FROM generate_series($1::bigint, $2::bigint) n, generate_series($3::bigint, $4::bigint) m"""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.own import hot
+from benchmarks.own import half_load, hot, long, many, onboard, processes, startup
 from benchmarks.tables import Table
 
 
@@ -18,6 +18,13 @@ class Own:
     tabulate: Callable[[dict[str, Any]], Table]
 
 
+# In the order in which they are run: the last ones leave large tenants and a fleet behind.
 OWN = {
+    "start-up": Own(startup.measure, startup.tabulate),
+    "half-load": Own(half_load.measure, half_load.tabulate),
     "hot-conversation": Own(hot.measure, hot.tabulate),
+    "processes": Own(processes.measure, processes.tabulate),
+    "onboarding": Own(onboard.measure, onboard.tabulate),
+    "long-conversation": Own(long.measure, long.tabulate),
+    "many-tenants": Own(many.measure, many.tabulate),
 }

@@ -1,46 +1,44 @@
 """A hot conversation: sixteen connections append to one, or each to its own."""
 
+from functools import partial
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.figures import ratio, show, show_spread, spread
-from benchmarks.scale import WARM_UP_SECONDS
+from benchmarks.figures import ratio, show, show_spread
+from benchmarks.own.rounds import rates, sum_up, take_turns
+from benchmarks.scenarios import Target
 from benchmarks.services import run_ours
 from benchmarks.tables import Table
+
+_LABELS = {"spread": "each to its own", "hot": "all to one"}
 
 
 def measure(bench: Bench) -> dict[str, Any]:
     logs = bench.targets("ours")["log"]
-    kinds = {"spread": logs, "hot": logs[:1]}
-    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-    waits: dict[str, list[float]] = {kind: [] for kind in kinds}
     with run_ours(bench.stage, bench.logs) as ours:
-        for turn in range(bench.scale.own_rounds + 1):
-            for kind, targets in kinds.items():
-                seconds = bench.scale.own_seconds if turn else WARM_UP_SECONDS
-                result = bench.perform(ours.port, "append", {"log": targets}, seconds=seconds)
-                if turn:
-                    rates[kind].append(result.answers / result.seconds)
-                    waits[kind].append(result.p99_milliseconds)
+
+        def append(targets: list[Target], seconds: float) -> Any:
+            return bench.perform(ours.port, "append", {"log": targets}, seconds=seconds)
+
+        kinds = {"spread": partial(append, logs), "hot": partial(append, logs[:1])}
+        results = take_turns(bench, kinds)
     return {
-        "per_second": {kind: spread(each) for kind, each in rates.items()},
-        "p99_milliseconds": {kind: spread(each) for kind, each in waits.items()},
-        "ratio": ratio(rates["hot"], rates["spread"]),
+        **{kind: sum_up(each) for kind, each in results.items()},
+        "ratio": ratio(rates(results["hot"]), rates(results["spread"])),
     }
 
 
 def tabulate(found: dict[str, Any]) -> Table:
-    labels = {"spread": "each to its own", "hot": "all to one"}
     rows = [
         [
             label,
-            show(found["per_second"][kind]["median"]),
-            show_spread(found["per_second"][kind]),
-            show(found["p99_milliseconds"][kind]["median"]),
+            show(found[kind]["per_second"]["median"]),
+            show_spread(found[kind]["per_second"]),
+            show(found[kind]["p50_milliseconds"]),
+            show(found[kind]["p99_milliseconds"]),
         ]
-        for kind, label in labels.items()
+        for kind, label in _LABELS.items()
     ]
-    rows.append(["ratio", show(found["ratio"]["median"]), show_spread(found["ratio"]), ""])
-    return Table(
-        "hot-conversation", ["16 connections append", "a second", "spread", "p99 ms"], rows
-    )
+    rows.append(["ratio", show(found["ratio"]["median"]), show_spread(found["ratio"]), "", ""])
+    columns = ["16 connections append", "a second", "spread", "p50 ms", "p99 ms"]
+    return Table("hot-conversation", columns, rows)
