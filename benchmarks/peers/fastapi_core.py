@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
+import orjson
 from fastapi import Depends, FastAPI, HTTPException, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +15,9 @@ from benchmarks.peers.orm import create_engine
 from benchmarks.peers.repeats import InUse, Reused
 from benchmarks.peers.shapes import MessageIn
 
-_engine = create_engine()
+_engine = create_engine(
+    json_serializer=lambda value: orjson.dumps(value).decode(), json_deserializer=orjson.loads
+)
 _ENTER = text("SELECT set_config('role', :name, true), set_config('search_path', :name, true)")
 
 

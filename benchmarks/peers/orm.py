@@ -36,12 +36,16 @@ _IS_KEPT = and_(
 )
 
 
-def create_engine() -> AsyncEngine:
+def create_engine(**options: Any) -> AsyncEngine:
     async def open_connection(**_: Any) -> Any:
         return await connect()
 
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=open_connection, pool_size=POOL_SIZE, max_overflow=0
+        "postgresql+asyncpg://",
+        async_creator=open_connection,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        **options,
     )
 
 
