@@ -10,7 +10,11 @@ DEV := $(VENV)/.installed-dev
 # database; none is opened.
 NOWHERE := $(foreach login,REGISTRY RUNTIME OWNER,TENANTRY_$(login)_URL=postgresql://nobody@localhost/none)
 
-.PHONY: run test test-slow lint bench-quick screenshots lock clean
+# What a run of the benchmarks writes, and what a quick one measures.
+RESULTS := docs/performance/results.json
+CORE := $(foreach each,append append-keyed read list,--scenario $(each))
+
+.PHONY: run test test-slow lint bench bench-quick screenshots lock clean
 
 run: $(RUN)
 	@exec $(BIN)/python manage.py dev --port $(PORT)
@@ -28,8 +32,14 @@ lint: $(DEV)
 	$(BIN)/lint-imports
 	$(NOWHERE) $(BIN)/python manage.py rollout lint
 
+# Everything that docs/performance.md shows; half an hour, on a machine with nothing else to do.
+bench: $(DEV)
+	$(BIN)/python -m benchmarks --json $(RESULTS)
+	$(BIN)/python -m benchmarks.tables $(RESULTS) --into docs/performance.md
+	$(BIN)/python -m benchmarks.plot $(RESULTS)
+
 bench-quick: $(DEV)
-	$(BIN)/python -m benchmarks --quick --peer bare --peer fastapi-orm $(foreach each,append append-keyed read list,--scenario $(each))
+	$(BIN)/python -m benchmarks --quick --peer bare --peer fastapi-orm $(CORE)
 
 # The pictures of the admin in docs/screenshots/; takes Chromium.
 screenshots: $(DEV)

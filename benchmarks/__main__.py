@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from benchmarks import goals
 from benchmarks.bench import Bench, set_up
 from benchmarks.compare import PEERS, compare
 from benchmarks.own import OWN
@@ -46,6 +47,7 @@ def main() -> None:
             if options.json:  # Each time: what comes later may fail.
                 content = orjson.dumps(results, option=orjson.OPT_INDENT_2)
                 options.json.write_bytes(content + b"\n")
+    print(f"\n{goals.tabulate(results).text()}")
 
 
 def measure(

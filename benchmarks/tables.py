@@ -52,14 +52,14 @@ def put_into(page: str, tables: str) -> str:
 
 
 def main() -> None:
-    from benchmarks.report import tabulate  # Late: it makes its tables of the class above.
+    from benchmarks.report import describe  # Late: it makes its tables of the class above.
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("results", type=Path, help="what `python -m benchmarks --json` has written")
     parser.add_argument("--into", type=Path, help="the page to put them into")
     options = parser.parse_args()
     results = orjson.loads(options.results.read_bytes())
-    tables = "\n\n".join(table.markdown() for table in tabulate(results))
+    tables = describe(results)
     if options.into is None:
         print(tables)
     else:
