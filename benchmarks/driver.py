@@ -7,7 +7,8 @@ import orjson
 
 from benchmarks.load import Result
 from benchmarks.scenarios import Run
-from benchmarks.services import ROOT, wait_or_kill
+from benchmarks.spawn import wait_or_kill
+from project.dev.settings import ROOT
 
 
 class LoadDriver:

@@ -15,7 +15,7 @@ from benchmarks.stage import SERVICES
 _FOLDER = Path("docs/performance")
 _COLOURS = dict(zip(SERVICES, ("#1f6f8b", "#9aa5b1", "#e0a458", "#c8553d", "#7a4e7e"), strict=True))
 # The same figures give the same files, and texts stay texts.
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "tenantry",
     "svg.fonttype": "none",
     "font.size": 9,

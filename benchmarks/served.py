@@ -1,19 +1,16 @@
 """Our own server as a process of its own, with settings of its own."""
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from project.dev.settings import ENV_PREFIX, ROOT
+from benchmarks.spawn import free_port, spawn, wait_until_ready
+from project.dev.settings import ENV_PREFIX
 
-_START_SECONDS = 30.0
+
+def serve_command(port: int, workers: int = 1) -> list[str]:
+    return [sys.executable, *f"manage.py serve --port {port} --workers {workers}".split()]
 
 
 @contextmanager
@@ -22,33 +19,8 @@ def run_server(log: Path, **settings: object) -> Iterator[int]:
 
     log: where it writes to. Raises RuntimeError, with the end of that, if it doesn't get ready.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+    port = free_port()
     environment = {f"{ENV_PREFIX}{name}": str(value) for name, value in settings.items()}
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", str(port)],
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        _wait(process, port, log)
+    with spawn(serve_command(port), log, environment) as process:
+        wait_until_ready(process, port, log)
         yield port
-    finally:
-        process.send_signal(signal.SIGINT)  # On SIGTERM it would go on for its drain delay.
-        process.wait(30)
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with (
-            suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2),
-        ):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"the server doesn't get ready: {log.read_text(errors='replace')[-2000:]}")

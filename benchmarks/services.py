@@ -1,23 +1,15 @@
-"""Starts each service as a process of its own, and ends what it started."""
+"""Ours and its peers, each as a process of its own, side by side."""
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.served import serve_command
+from benchmarks.spawn import free_port, read_end, spawn, wait_until_ready
 from benchmarks.stage import Stage
 
-ROOT = Path(__file__).resolve().parent.parent
-_START_SECONDS = 30.0
-_STOP_SECONDS = 15.0
 _PEERS = {
     "bare": "benchmarks.peers.bare:application",
     "fastapi-core": "benchmarks.peers.fastapi_core:application",
@@ -41,30 +33,26 @@ def run_services(
     """Services side by side, each idle until it is asked.
 
     logs: a folder for what they print. workers: processes of ours.
-    Raises RuntimeError, with the end of what it printed, if one fails.
+    Raises RuntimeError, with the end of what it printed, if one fails to start; to one of the
+    block's the ends of all are added.
     """
+    paths = {name: logs / f"{name}.log" for name in names}
     with ExitStack() as stack:
-        services = {}
-        for name in names:
+        started = {}
+        for name, log in paths.items():
             port = free_port()
-            log = stack.enter_context((logs / f"{name}.log").open("ab"))
-            process = subprocess.Popen(
-                _command(name, port, workers),
-                cwd=ROOT,
-                env=os.environ | stage.to_environment(name),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            command = serve_command(port, workers) if name == "ours" else _run_peer(name, port)
+            started[name] = (
+                port,
+                stack.enter_context(spawn(command, log, stage.to_environment(name))),
             )
-            stack.callback(stop, process)
-            services[name] = Service(port, process.pid)
-        for name, service in services.items():
-            _wait_for(name, service.port, logs / f"{name}.log")
+        for name, (port, process) in started.items():
+            wait_until_ready(process, port, paths[name])
         try:
-            yield services
+            yield {name: Service(port, process.pid) for name, (port, process) in started.items()}
         except RuntimeError as error:
-            for name in names:
-                error.add_note(f"{name} printed at the end: {_read_end(logs / f'{name}.log')}")
+            for name, log in paths.items():
+                error.add_note(f"{name} printed at the end: {read_end(log)}")
             raise
 
 
@@ -74,58 +62,11 @@ def run_ours(stage: Stage, logs: Path, workers: int = 1) -> Iterator[Service]:
         yield services["ours"]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a service; SIGINT, since on SIGTERM ours would go on listening for its drain delay."""
-    process.send_signal(signal.SIGINT)
-    wait_or_kill(process)
-
-
-def wait_or_kill(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def is_ready(port: int) -> bool:
-    """Whether it answers at all; ours, that it is ready."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code in {401, 404}  # A peer, which has no such page.
-    except OSError:
-        return False
-
-
-def _command(name: str, port: int, workers: int) -> list[str]:
-    """On uvicorn with uvloop and httptools, all alike."""
-    if name == "ours":
-        serve = ["serve", "--port", str(port), "--workers", str(workers)]
-        return [sys.executable, "manage.py", *serve]
+def _run_peer(name: str, port: int) -> list[str]:
+    """On uvicorn with uvloop and httptools, as ours is."""
     lifespan = "off" if name == "django-orm" else "on"  # Django's handler has none.
     return [
         *(sys.executable, "-m", "uvicorn", _PEERS[name], "--port", str(port)),
         *("--loop", "uvloop", "--http", "httptools", "--lifespan", lifespan),
         *("--no-access-log", "--no-server-header"),
     ]
-
-
-def _wait_for(name: str, port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if is_ready(port):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"{name} does not answer: {_read_end(log)}")
-
-
-def _read_end(log: Path) -> str:
-    return log.read_text(errors="replace")[-2000:]

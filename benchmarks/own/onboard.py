@@ -8,8 +8,8 @@ import orjson
 
 from benchmarks.bench import Bench
 from benchmarks.figures import show
-from benchmarks.services import ROOT
 from benchmarks.tables import Table
+from project.dev.settings import ROOT
 
 _LABELS = {
     "cold": "a tenant, without spares",

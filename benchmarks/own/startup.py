@@ -8,12 +8,13 @@ from collections import defaultdict
 from typing import Any
 
 from benchmarks.bench import Bench
+from benchmarks.cpu import sum_seconds
 from benchmarks.figures import show, show_spread, spread
-from benchmarks.services import ROOT, free_port, is_ready, stop
+from benchmarks.served import serve_command
+from benchmarks.spawn import free_port, spawn, wait_until_ready
 from benchmarks.tables import Table
+from project.dev.settings import ROOT
 
-_LOOK_SECONDS = 0.005
-_LIMIT_SECONDS = 30.0
 _IMPORT = "import django; django.setup(); import project.asgi"
 _LARGEST = 8
 
@@ -22,32 +23,22 @@ def measure(bench: Bench) -> dict[str, Any]:
     """Seconds to the first answer on a database that runs; milliseconds of imports."""
     imports = _time_imports()
     largest = sorted(imports.items(), key=lambda item: -item[1])[:_LARGEST]
+    seconds, cpu_seconds = zip(*(_start(bench) for _ in range(bench.scale.starts)), strict=True)
     return {
-        "seconds": spread([_start(bench) for _ in range(bench.scale.starts)]),
+        "seconds": spread(seconds),
+        "cpu_seconds": spread(cpu_seconds),
         "import_milliseconds": sum(imports.values()),
         "largest_import_milliseconds": dict(largest),
     }
 
 
-def _start(bench: Bench) -> float:
-    port = free_port()
+def _start(bench: Bench) -> tuple[float, float]:
+    """Seconds until it answers, and of processor time until then."""
+    port, log = free_port(), bench.logs / "startup.log"
     started_at = time.perf_counter()
-    with (bench.logs / "startup.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--port", str(port)],
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        while not is_ready(port):
-            if process.poll() is not None or time.perf_counter() - started_at > _LIMIT_SECONDS:
-                raise RuntimeError("the server doesn't get ready")
-            time.sleep(_LOOK_SECONDS)
-        return time.perf_counter() - started_at
-    finally:
-        stop(process)
+    with spawn(serve_command(port), log) as process:
+        wait_until_ready(process, port, log)
+        return time.perf_counter() - started_at, sum_seconds([process.pid])
 
 
 def _time_imports() -> dict[str, float]:
@@ -75,12 +66,10 @@ def read_import_times(report: str) -> dict[str, float]:
 
 
 def tabulate(found: dict[str, Any]) -> Table:
+    seconds, cpu = found["seconds"], found["cpu_seconds"]
     rows = [
-        [
-            "seconds to the first answer",
-            show(found["seconds"]["median"]),
-            show_spread(found["seconds"]),
-        ],
+        ["seconds to the first answer", show(seconds["median"]), show_spread(seconds)],
+        ["seconds of processor time in it", show(cpu["median"]), show_spread(cpu)],
         ["milliseconds of imports (`-X importtime`)", show(found["import_milliseconds"]), ""],
     ]
     largest = ", ".join(
