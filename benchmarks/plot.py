@@ -29,6 +29,9 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+# Each draws what it finds in a run's results, and says whether it has found anything.
+
+
 def plot_throughput(axes: Any, results: dict[str, Any]) -> bool:
     """Requests a second, where the bare function has 1."""
     compared = {
@@ -36,6 +39,8 @@ def plot_throughput(axes: Any, results: dict[str, Any]) -> bool:
         for name, found in results["compared"].items()
         if "bare" in found["services"]
     }
+    if not compared:
+        return False
     rates = {
         scenario: {
             name: figures["per_second"]["median"] / services["bare"]["per_second"]["median"]
@@ -45,17 +50,19 @@ def plot_throughput(axes: Any, results: dict[str, Any]) -> bool:
     }
     _draw_bars(axes, rates)
     axes.set_title("Requests a second, the bare ASGI function = 1 (more is better)")
-    return bool(rates)
+    return True
 
 
 def plot_cpu(axes: Any, results: dict[str, Any]) -> bool:
     """Processor time of a request, of the service and, above it and lighter, of its backends."""
     compared = {name: found["services"] for name, found in results["compared"].items()}
+    if not compared:
+        return False
     own = _pick(compared, "service_cpu_milliseconds")
     _draw_bars(axes, own)
     _draw_bars(axes, _pick(compared, "database_cpu_milliseconds"), own)
     axes.set_title("Processor milliseconds a request: service, and above it PostgreSQL")
-    return bool(own)
+    return True
 
 
 def plot_processes(axes: Any, results: dict[str, Any]) -> bool:

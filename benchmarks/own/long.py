@@ -97,12 +97,15 @@ async def _find_middle(port: int, target: Target, length: int) -> str:
     """A cursor that leads to the middle: that of the first page, moved."""
     async with Connection(port) as connection:
         page = orjson.loads(await connection.ask(read_page(target)[0], 200))
-    cursor = page["next_cursor"]
-    *rest, position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    if position != PAGE_MESSAGES:
-        raise RuntimeError(f"the cursor's last part is no position: {position}")
-    moved = orjson.dumps([*rest, length // 2])
-    return base64.urlsafe_b64encode(moved).rstrip(b"=").decode()
+    return move(page["next_cursor"], PAGE_MESSAGES, length // 2)
+
+
+def move(cursor: str, position: int, to: int) -> str:
+    """A cursor behind another position. Raises RuntimeError if it isn't behind `position`."""
+    *rest, found = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    if found != position:
+        raise RuntimeError(f"the cursor's last part is no position: {found}")
+    return base64.urlsafe_b64encode(orjson.dumps([*rest, to])).rstrip(b"=").decode()
 
 
 def tabulate(found: dict[str, Any]) -> Table:
