@@ -4,14 +4,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.cpu import Cpu, CpuMeter
-from benchmarks.figures import ratio, show, show_spread, spread
 from benchmarks.likeness import APPENDS, check_likeness
 from benchmarks.load import Result
+from benchmarks.measured import COLUMNS, Round, compare_rounds, show_ratio, show_rounds, sum_up
 from benchmarks.scale import WARM_UP_SECONDS
 from benchmarks.services import run_services
 from benchmarks.stage import SERVICES, count_rows
@@ -77,7 +76,7 @@ def _order(names: Sequence[str], scenario: str, turn: int) -> list[str]:
 class Report:
     """Results by scenario and service, one for each round, in order."""
 
-    results: dict[str, dict[str, list[tuple[Result, Cpu]]]] = field(
+    results: dict[str, dict[str, list[Round]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
 
@@ -88,11 +87,9 @@ class Report:
         """A ratio is the median over the rounds, and above 1 where ours is better."""
         return {
             scenario: {
-                "services": {
-                    name: _sum_up(services[name]) for name in SERVICES if name in services
-                },
+                "services": {name: sum_up(services[name]) for name in SERVICES if name in services},
                 "ratios": {
-                    peer: _compare(services[_OURS], services[peer])
+                    peer: compare_rounds(services[_OURS], services[peer])
                     for peer in SERVICES
                     if peer in services and peer != _OURS
                 },
@@ -101,62 +98,10 @@ class Report:
         }
 
 
-def _sum_up(rounds: list[tuple[Result, Cpu]]) -> dict[str, Any]:
-    return {
-        "per_second": spread(_rates(rounds)),
-        "p50_milliseconds": median(result.p50_milliseconds for result, _ in rounds),
-        "p99_milliseconds": median(result.p99_milliseconds for result, _ in rounds),
-        "service_cpu_milliseconds": median(
-            cpu.service / result.answers * 1000 for result, cpu in rounds
-        ),
-        "database_cpu_milliseconds": median(
-            cpu.database / result.answers * 1000 for result, cpu in rounds
-        ),
-    }
-
-
-def _compare(ours: list[tuple[Result, Cpu]], peer: list[tuple[Result, Cpu]]) -> dict[str, Any]:
-    return {
-        "per_second": ratio(_rates(ours), _rates(peer)),
-        "cpu": ratio(_costs(peer), _costs(ours)),
-    }
-
-
-def _rates(rounds: list[tuple[Result, Cpu]]) -> list[float]:
-    return [result.answers / result.seconds for result, _ in rounds]
-
-
-def _costs(rounds: list[tuple[Result, Cpu]]) -> list[float]:
-    """Processor seconds an answer; where nothing tells them, the same for all."""
-    return [(cpu.service + cpu.database) / result.answers or 1.0 for result, cpu in rounds]
-
-
 def tabulate(scenario: str, found: dict[str, Any]) -> Table:
     rows = []
     for name, figures in found["services"].items():
-        own, base = figures["service_cpu_milliseconds"], figures["database_cpu_milliseconds"]
         compared = found["ratios"].get(name)
-        rows.append(
-            [
-                name,
-                show(figures["per_second"]["median"]),
-                show_spread(figures["per_second"]),
-                show(figures["p50_milliseconds"]),
-                show(figures["p99_milliseconds"]),
-                f"{show(own)} + {show(base)}",
-                *_show_ratio(compared, "per_second"),
-                *_show_ratio(compared, "cpu")[:1],
-            ]
-        )
-    columns = [
-        *("", "a second", "spread", "p50 ms", "p99 ms", "cpu ms"),
-        *("ours to it", "spread", "by cpu"),
-    ]
-    return Table(scenario, columns, rows)
-
-
-def _show_ratio(compared: dict[str, Any] | None, what: str) -> list[str]:
-    if compared is None:
-        return ["", ""]
-    found = compared[what]
-    return [f"{found['median']:.2f}", f"{found['least']:.2f} to {found['most']:.2f}"]
+        ratios = ("", "", "") if compared is None else show_ratio(compared)
+        rows.append([name, *show_rounds(figures), *ratios])
+    return Table(scenario, ["", *COLUMNS, "ours to it", "spread", "by cpu"], rows)

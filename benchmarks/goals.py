@@ -72,14 +72,14 @@ _GOALS = [
         Goal(
             f"many tenants at random: {what}s a second, to one tenant's",
             0.8,
-            _own("many-tenants", "ratios", what, "median"),
+            _own("many-tenants", "ratios", what, "per_second", "median"),
         )
         for what in ("append", "read")
     ),
     Goal(
         "a hot conversation: appends a second, to appends spread out",
         0.5,
-        _own("hot-conversation", "ratio", "median"),
+        _own("hot-conversation", "ratio", "per_second", "median"),
     ),
     *(
         Goal(

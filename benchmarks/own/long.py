@@ -59,9 +59,9 @@ def measure(bench: Bench) -> dict[str, Any]:
             for page, query in queries.items():
                 kinds[f"{name} {page}"] = partial(perform, "read", target, query)
             kinds[f"{name} append"] = partial(perform, "append", target, "")
-        results = take_turns(bench, kinds)
+        rounds = take_turns(bench, ours, kinds)
     found = {
-        kind: median(result.p50_milliseconds for result in each) for kind, each in results.items()
+        kind: median(result.p50_milliseconds for result, _ in each) for kind, each in rounds.items()
     }
     return {
         "messages": lengths,

@@ -13,10 +13,10 @@ import uvloop
 
 from benchmarks import seed
 from benchmarks.bench import Bench
-from benchmarks.figures import ratio, show, show_spread
 from benchmarks.load import Result
+from benchmarks.measured import COLUMNS, compare_rounds, show_ratio, show_rounds, sum_up
 from benchmarks.memory import read_backends, read_proportional, read_resident
-from benchmarks.own.rounds import rates, sum_up, take_turns
+from benchmarks.own.rounds import take_turns
 from benchmarks.own.tenants import CALLS, MESSAGES, add_fleet, add_tenant
 from benchmarks.scenarios import Target
 from benchmarks.services import run_ours
@@ -54,13 +54,13 @@ def measure(bench: Bench) -> dict[str, Any]:
             for what in ("append", "read")
             for kind in targets
         }
-        results = take_turns(bench, kinds)
+        rounds = take_turns(bench, ours, kinds)
         after = _weigh(ours.pid)
     return {
         "tenants": count,
-        **{kind: sum_up(each) for kind, each in results.items()},
+        "kinds": {kind: sum_up(each) for kind, each in rounds.items()},
         "ratios": {
-            what: ratio(rates(results[f"{what} many"]), rates(results[f"{what} one"]))
+            what: compare_rounds(rounds[f"{what} many"], rounds[f"{what} one"])
             for what in ("append", "read")
         },
         "memory_mib": {"before": before, "after": after},
@@ -99,23 +99,14 @@ def tabulate(found: dict[str, Any]) -> Table:
     rows = []
     for what in ("append", "read"):
         for kind, label in _LABELS.items():
-            figures = found[f"{what} {kind}"]
-            rows.append(
-                [
-                    f"{what}, {label}",
-                    show(figures["per_second"]["median"]),
-                    show_spread(figures["per_second"]),
-                    show(figures["p50_milliseconds"]),
-                    show(figures["p99_milliseconds"]),
-                ]
-            )
-        compared = found["ratios"][what]
-        rows.append([f"{what}, ratio", show(compared["median"]), show_spread(compared), "", ""])
+            rows.append([f"{what}, {label}", *show_rounds(found["kinds"][f"{what} {kind}"])])
+        rate, ends, cpu = show_ratio(found["ratios"][what])
+        rows.append([f"{what}, ratio", rate, ends, "", "", cpu])
     notes = [
         f"Memory {moment}: the server {each['resident']:.0f} MiB resident, "
         f"{each['proportional']:.0f} proportional; private to the largest backend "
         f"{each['backend']:.0f}, to all of the database's processes {each['backends']:.0f}."
         for moment, each in found["memory_mib"].items()
     ]
-    columns = [f"{found['tenants']:,} at random", "a second", "spread", "p50 ms", "p99 ms"]
+    columns = [f"{found['tenants']:,} at random", *COLUMNS]
     return Table("many-tenants", columns, rows, notes)
