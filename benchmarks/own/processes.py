@@ -12,7 +12,6 @@ from benchmarks.load import Result
 from benchmarks.services import run_ours
 from benchmarks.tables import Table
 
-_CONNECTIONS = 32
 # The workers don't all start in the same moment, and the port answers with the first.
 _WARM_UP_SECONDS = 3.0
 _SCENARIOS = ("append", "read")
@@ -61,7 +60,7 @@ def _measure(bench: Bench, count: int, found: dict[str, list[Any]]) -> None:
 
 def _perform(bench: Bench, port: int, scenario: str, seconds: float) -> Result:
     targets = bench.targets("ours")
-    return bench.perform(port, scenario, targets, seconds=seconds, connections=_CONNECTIONS)
+    return bench.perform(port, scenario, targets, seconds=seconds)
 
 
 def _share(cpu: Cpu, driver: float, seconds: float) -> dict[str, float]:
