@@ -15,7 +15,7 @@ from tenants.keys import Scope
 from tenants.modules import get_modules, get_wires
 from tenants.testing import API, TESTER, ApiClient, TestTenant, connect, onboard
 from tests.isolation.routes import Route, read_routes
-from tests.isolation.seeds import SEEDS
+from tests.isolation.seeds import LASTING, SEEDS, Seed
 
 
 @dataclass
@@ -29,12 +29,21 @@ class Seeded:
     client: ApiClient
     word: str
     values: dict[str, dict[str, str]] = field(default_factory=dict)
+    _is_fresh: bool = False
 
-    async def sow(self) -> None:
+    async def sow(self, seeds: dict[str, Seed] = SEEDS) -> None:
         """Make objects of every module, and take them for the values from now on."""
         for module in get_modules():
-            if module.name in SEEDS:
-                self.values[module.name] = await SEEDS[module.name](self.client, self.word)
+            if module.name in seeds:
+                made = await seeds[module.name](self.client, self.word)
+                self.values[module.name] = self.values.get(module.name, {}) | made
+        self._is_fresh = True
+
+    async def sow_for(self, route: Route) -> None:
+        """Make objects that nothing has happened to but reads, for a route that is called next."""
+        if not self._is_fresh:
+            await self.sow()
+        self._is_fresh = route.reads
 
     def values_for(self, route: Route) -> dict[str, str]:
         """What to fill the path of a route with, and what its URL must have.
@@ -86,11 +95,12 @@ async def routes(application: Any) -> list[Route]:
     """Every route of the running APIs of modules, by their own documents."""
     documents = ["/api/openapi.json", *(f"{start}openapi.json" for start in get_wires())]
     async with connect(application) as client:
-        return [
+        routes = [
             route
             for document in documents
             for route in read_routes((await client.get(document)).json())
         ]
+    return sorted(routes, key=lambda route: not route.reads)
 
 
 @pytest.fixture(scope="session")
@@ -120,5 +130,6 @@ async def seeded(application: Any) -> AsyncIterator[Seeded]:
     tenant = TestTenant(row, key.text)
     async with connect(application, base_url=f"http://localhost{API}", tenant=tenant) as client:
         result = Seeded(tenant, client, f"word{secrets.token_hex(8)}")
+        await result.sow(LASTING)
         await result.sow()
         yield result

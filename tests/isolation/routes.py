@@ -46,13 +46,13 @@ class Route:
 
 
 def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Route]:
-    """Every operation in an OpenAPI document.
+    """Every operation in an OpenAPI document, those that read first: they may share objects.
 
     owner: whose all of them are; without one, each is a module's.
     Raises KeyError for one that no module has.
     """
     owners = {} if owner else _owners()
-    return [
+    routes = [
         Route(
             method=method.upper(),
             template=template,
@@ -73,6 +73,7 @@ def read_routes(document: dict[str, Any], owner: str | None = None) -> list[Rout
         for template, operations in document["paths"].items()
         for method, operation in operations.items()
     ]
+    return sorted(routes, key=lambda route: not route.reads)
 
 
 def list_mounted() -> set[tuple[str, str]]:

@@ -123,7 +123,7 @@ async def test_every_example_is_answered_in_the_shape_that_is_shown(documents, c
                 continue
             # Of a form it is the file that counts.
             for body in (route.bodies[:1] if route.is_form else route.bodies) or (None,):
-                await carol.sow()
+                await carol.sow_for(route)
                 answer = await send(carol.client, route, carol.values_for(route), body)
                 operation = shown[route.method, route.template]
                 if problems := problems_of_answer(answer, operation, document):
