@@ -14,7 +14,7 @@ from tenants.apps import get_settings
 from tenants.db import engine
 from tenants.db.unit_of_work import write_session
 from tenants.ids import new_id
-from tenants.testing import TestTenant, onboard
+from tenants.testing import MakeTenant, TestTenant, onboard
 from tests.sample.module import Note
 
 Configure = Callable[..., Awaitable[None]]
@@ -39,6 +39,12 @@ async def fleet(application: Any) -> list[TestTenant]:
 def anyone(fleet: list[TestTenant]) -> TestTenant:
     """One of the fleet, for tests that only need a tenant that exists."""
     return fleet[0]
+
+
+@pytest.fixture
+async def bare_tenant(make_tenant: MakeTenant) -> TestTenant:
+    """A tenant without tables, for what is kept in the registry: they take most of the time."""
+    return await make_tenant(modules=[])
 
 
 @pytest.fixture

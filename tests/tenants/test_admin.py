@@ -21,6 +21,11 @@ from tests.tenants.people import make_user
 
 
 @pytest.fixture
+def tenant(bare_tenant):
+    return bare_tenant
+
+
+@pytest.fixture
 async def admin(application):
     """A superuser's browser."""
     async with await sign_in(application, is_superuser=True) as browser:
@@ -202,7 +207,8 @@ class TestCheckingASlugAsItIsTyped:
 
 
 class TestTheTenantsPage:
-    async def test_it_shows_everything(self, admin, tenant):
+    async def test_it_shows_everything(self, admin, make_tenant):
+        tenant = await make_tenant()
         await lifecycle.issue_key(tenant.slug, "Reporting", ["read"], by=TESTER)
         await lifecycle.invite_member(tenant.slug, "a@example.com", "admin", by=TESTER)
         domain = await lifecycle.add_domain(tenant.slug, f"{tenant.slug}.example.com", by=TESTER)
@@ -302,7 +308,10 @@ class TestVerbs:
         page = await admin.do("issue_key", tenant, name="", scopes=["read"])
         assert problems_on(page) == ["The name must have 1 to 200 characters."]
 
-    async def test_a_new_key_works_is_shown_once_and_once_only_made(self, admin, client, tenant):
+    async def test_a_new_key_works_is_shown_once_and_once_only_made(
+        self, admin, client, make_tenant
+    ):
+        tenant = await make_tenant()
         fields = await admin.fill_in(page_of(tenant), name="App", scopes=["read"])
         path = f"{TENANTS}{tenant.row.pk}/do/issue_key/"
 

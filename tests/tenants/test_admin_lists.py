@@ -20,6 +20,11 @@ EDITS = ["created", "changed", "deleted"]
 LISTS = ["tenant", "apikey", "domain", "membership", "operatorkey", "user", "auditentry", "rollout"]
 
 
+@pytest.fixture
+def tenant(bare_tenant):
+    return bare_tenant
+
+
 def address(model):
     return f"/admin/tenants/{model}/"
 

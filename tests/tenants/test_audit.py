@@ -20,6 +20,11 @@ from tenants.testing import TESTER, onboard
 BY = Actor(ActorKind.OPERATOR, "abc", "A key", address="192.0.2.7", request_id="r1")
 
 
+@pytest.fixture
+def tenant(bare_tenant):
+    return bare_tenant
+
+
 async def entries_of(tenant):
     return [entry async for entry in AuditEntry.objects.filter(tenant_id=tenant.ref.id)]
 
@@ -60,6 +65,8 @@ async def do_erase(tenant):
 
 
 async def do_disable(tenant):
+    for name in ("conversations", "sample"):
+        await lifecycle.enable_module(tenant.slug, name, by=TESTER)
     await lifecycle.disable_module(tenant.slug, "sample", by=BY)
     return (
         "module.disabled",
@@ -69,7 +76,7 @@ async def do_disable(tenant):
 
 
 async def do_enable(tenant):
-    await lifecycle.disable_module(tenant.slug, "sample", by=TESTER)
+    await lifecycle.enable_module(tenant.slug, "conversations", by=TESTER)
     await lifecycle.enable_module(tenant.slug, "sample", by=BY)
     return (
         "module.enabled",

@@ -41,7 +41,8 @@ async def read_with(client, key, status):
 
 
 class TestKeys:
-    async def test_a_key_is_issued_listed_and_revoked(self, operator, client, tenant):
+    async def test_a_key_is_issued_listed_and_revoked(self, operator, client, make_tenant):
+        tenant = await make_tenant()
         path = f"/tenants/{tenant.slug}/keys"
         made = await operator.post(path, json={"name": "Reader", "scopes": ["read"]})
         key = made.json()
@@ -59,7 +60,8 @@ class TestKeys:
         assert ended["revoked_at"] == again["revoked_at"] is not None
         await read_with(client, key["key"], 401)
 
-    async def test_a_rotated_key_goes_on_for_the_overlap(self, operator, client, tenant):
+    async def test_a_rotated_key_goes_on_for_the_overlap(self, operator, client, make_tenant):
+        tenant = await make_tenant()
         path = f"/tenants/{tenant.slug}/keys"
         expires = datetime.now(UTC) + timedelta(days=90)
         old = (
@@ -189,8 +191,9 @@ class TestKeys:
 
 class TestDomains:
     async def test_a_domain_is_served_once_dns_says_whose_it_is(
-        self, operator, client, tenant, name_server, host
+        self, operator, client, make_tenant, name_server, host
     ):
+        tenant = await make_tenant()
         path = f"/tenants/{tenant.slug}/domains"
         headers = tenant.headers | {"Host": host}
         added = await operator.post(path, json={"host": host.upper()})

@@ -13,6 +13,11 @@ from tenants.testing import TESTER, connect
 
 
 @pytest.fixture
+async def tenant(make_tenant):
+    return await make_tenant()
+
+
+@pytest.fixture
 def slug():
     return f"m{secrets.token_hex(6)}"
 
