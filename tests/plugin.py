@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from project.dev.database import ensure_database
+from project.dev.database import LOGINS, ensure_database
 from project.dev.settings import ENV_PREFIX
 
 _resources = contextlib.ExitStack()
@@ -24,7 +24,7 @@ _KEPT = {f"{ENV_PREFIX}POSTGRES_BIN_DIR"}
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         if name not in _KEPT:
             del os.environ[name]
@@ -36,6 +36,12 @@ def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
     os.environ[f"{ENV_PREFIX}MODULES"] = '["conversations", "tests.sample"]'
     # Tests run jobs when they want them to be run.
     os.environ[f"{ENV_PREFIX}JOBS_AT_ONCE"] = "0"
+    processes = getattr(early_config.known_args_namespace, "numprocesses", None)
+    if processes and "PYTEST_XDIST_WORKER" not in os.environ:
+        # This process only hands out the tests: it needs settings, and no database.
+        for login in LOGINS:
+            os.environ[f"{ENV_PREFIX}{login.upper()}_URL"] = "postgresql://nobody@localhost/none"
+        return (yield)
     _resources.enter_context(ensure_database(server_settings=_FAST))
     return (yield)
 

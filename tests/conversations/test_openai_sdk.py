@@ -14,6 +14,12 @@ from tests.conversations.openai_items import ITEMS
 from tests.project.processes import running_serve
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """The SDK tries again without waiting for long."""
+    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.05)
+
+
 @pytest.fixture(scope="module")
 def service():
     with running_serve() as service:

@@ -146,12 +146,12 @@ class TestExactness:
     async def test_a_conversation_that_slept_goes_on_where_it_was(
         self, application, tenant, api, window
     ):
-        window(0.3)
+        window(0.15)
         conversation = await start(api, user_id="user-7", messages=[USER, USER])
         other = await start(api, user_id="user-7")
         async with open_stream(application, tenant.key, PATH) as stream:
             for seq in (3, 4, 5):
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.25)
                 await append(api, other, USER)  # Its event's id knows nothing of the sleeping one.
                 assert (await stream.next()).data["conversation_id"] == other["id"]
                 await append(api, conversation, USER)
@@ -175,13 +175,13 @@ class TestExactness:
             await stream.silence(0.3)
 
     async def test_a_position_forgets_what_is_long_past(self, application, tenant, api, window):
-        window(0.2)
+        window(0.1)
         async with open_stream(application, tenant.key, PATH) as stream:
             lengths = []
             for _ in range(8):
                 await start(api, user_id="user-7", messages=[USER])
                 lengths.append(len((await stream.next()).id))
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.15)
         assert max(lengths) < 350
 
     async def test_a_position_that_is_too_long_is_not_sent_and_nothing_is_lost(

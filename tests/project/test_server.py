@@ -509,7 +509,7 @@ async def test_a_runtime_login_that_may_do_too_much_is_refused():
     assert "runtime login" in result.stderr
 
 
-@pytest.mark.parametrize("count", ["0", "many"])
+@pytest.mark.parametrize("count", ["0", pytest.param("many", marks=pytest.mark.slow)])
 async def test_a_number_of_workers_that_cannot_serve_is_one_clear_line(count):
     result = await asyncio.to_thread(run_command, "serve", "--workers", count)
 

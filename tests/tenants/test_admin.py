@@ -37,7 +37,7 @@ def page_of(tenant):
 
 
 class TestSigningIn:
-    async def test_with_name_and_password(self, application):
+    async def test_with_name_and_password(self, application, quick_passwords):
         await make_user("pat@example.com", "a-long-password-1", is_staff=True, is_superuser=True)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(application), base_url="http://localhost"

@@ -309,6 +309,7 @@ def test_the_server_outlives_all_owners_but_the_last(
 
 
 @needs_linux
+@pytest.mark.slow
 def test_ctrl_c_ends_an_owner_and_not_the_server(folder: Path, own: Callable[..., Owner]) -> None:
     owner = own(folder, START_AND_STAY.replace("sys.stdin", "sys.stderr.close(); sys.stdin"))
     dsn = owner.dsn()
@@ -351,6 +352,7 @@ print("fine", flush=True)
 
 
 @needs_linux
+@pytest.mark.slow
 def test_a_forked_child_shares_its_parents_ownership(
     folder: Path, own: Callable[..., Owner]
 ) -> None:
@@ -374,8 +376,8 @@ print(postgres.answers(str(server.socket_folder)), flush=True)
     "victims",
     [
         ("owner",),
-        ("owner", "postmaster"),
-        ("owner", "watchdog"),
+        pytest.param(("owner", "postmaster"), marks=pytest.mark.slow),
+        pytest.param(("owner", "watchdog"), marks=pytest.mark.slow),
         ("owner", "watchdog", "postmaster"),
     ],
     ids="+".join,
@@ -399,6 +401,7 @@ def test_a_killed_owner_leaves_nothing_running_and_no_data_missing(
 
 
 @needs_linux
+@pytest.mark.slow
 def test_a_start_right_after_everything_was_killed(folder: Path, own: Callable[..., Owner]) -> None:
     owner = own(folder)
     keep(owner.dsn(), "right after")
@@ -409,6 +412,7 @@ def test_a_start_right_after_everything_was_killed(folder: Path, own: Callable[.
 
 
 @needs_linux
+@pytest.mark.slow
 def test_a_killed_postmaster_is_replaced_under_a_living_owner(folder: Path) -> None:
     with embedded(folder) as server:
         dsn = superuser(server)
@@ -445,6 +449,7 @@ def test_no_second_server_beside_a_backend_that_outlived_its_postmaster(folder: 
 
 
 @needs_linux
+@pytest.mark.slow
 def test_after_the_watchdog_is_killed_any_start_recovers(
     folder: Path, own: Callable[..., Owner]
 ) -> None:
@@ -607,6 +612,7 @@ def test_root_serves_a_folder_and_binaries_that_the_account_cannot_reach(
 
 @needs_root
 @needs_linux
+@pytest.mark.slow
 def test_a_normal_user_needs_nothing_from_root_and_root_can_join(
     new_folder: Path, system_folder: Path
 ) -> None:
