@@ -8,9 +8,10 @@ holds a session while a storage removes bytes, which go before their rows do.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from conversations import errors, repository, schemas
@@ -23,6 +24,7 @@ from tenants.files import FileStore
 from tenants.ids import find_id, new_id, show_id
 from tenants.tenant import TenantRef
 
+OwnerT = TypeVar("OwnerT")
 BATCH = 1000
 _FILES = 100
 _KEPT = 1000
@@ -158,24 +160,16 @@ async def _erase(
                 yield
     async for _ in _erase_files(tenant, files, key, user_id):
         yield
-    removed = BATCH
-    while removed == BATCH:
-        async with write_session(tenant) as session:
-            counts = await repository.erase_feedback_of(session, user_id, BATCH)
-            await repository.add_removed(session, key, counts)
-        removed = counts["feedback"]
+    erase = repository.erase_feedback_of
+    async for _ in _erase_batches(tenant, key, "feedback", erase, user_id):
         yield
 
 
 async def _erase_conversation(
     tenant: TenantRef, files: FileStore, key: UUID, conversation: UUID
 ) -> AsyncGenerator[None, None]:
-    removed = BATCH
-    while removed == BATCH:
-        async with write_session(tenant) as session:
-            counts = await repository.erase_messages(session, conversation, BATCH)
-            await repository.add_removed(session, key, counts)
-        removed = counts["messages"]
+    erase = repository.erase_messages
+    async for _ in _erase_batches(tenant, key, "messages", erase, conversation):
         yield
     async for _ in _erase_files(tenant, files, key, conversation):
         yield
@@ -184,6 +178,23 @@ async def _erase_conversation(
         counts = await repository.erase_conversation(session, conversation)
         await repository.add_removed(session, key, counts)
     yield
+
+
+async def _erase_batches(
+    tenant: TenantRef,
+    key: UUID,
+    kind: str,
+    erase: Callable[[WriteSession, OwnerT, int], Awaitable[dict[str, int]]],
+    owner: OwnerT,
+) -> AsyncGenerator[None, None]:
+    """erase: removes so many of this kind that the owner has; returns the counts of what went."""
+    removed = BATCH
+    while removed == BATCH:
+        async with write_session(tenant) as session:
+            counts = await erase(session, owner, BATCH)
+            await repository.add_removed(session, key, counts)
+        removed = counts[kind]
+        yield
 
 
 async def _erase_files(
