@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import asc, desc, func, insert, or_, select, tuple_, update
 
 from conversations import schemas
-from conversations.schemas import CONVERSATION_PREFIX, show_cost
+from conversations.schemas import CONVERSATION_PREFIX, show_cost_sum
 from conversations.statements import (
     CONVERSATION_COLUMNS,
     CONVERSATIONS,
@@ -147,7 +147,7 @@ def _show_conversation(row: Any) -> schemas.Conversation:
             "cached_tokens": row.cached_tokens,
             "reasoning_tokens": row.reasoning_tokens,
         },
-        "cost": show_cost(row.cost),
+        "cost": show_cost_sum(row.cost),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "last_activity_at": row.last_activity_at,

@@ -173,7 +173,7 @@ def show_message(row: Any) -> schemas.Message:
         "model": row["model"],
         "token_count": row["token_count"],
         "usage": schemas.show_usage(row),
-        "cost": schemas.show_cost(row["cost"]) if row["cost"] is not None else None,
+        "cost": schemas.show_cost(row["cost"]),
         "tool_calls": calls,
         "created_at": row["created_at"],
     }

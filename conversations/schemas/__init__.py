@@ -144,6 +144,7 @@ from conversations.schemas.usage import (
     Usage,
     UsageTotals,
     show_cost,
+    show_cost_sum,
     show_usage,
 )
 from conversations.schemas.usage_report import (
@@ -265,5 +266,6 @@ __all__ = [
     "UsageTotals",
     "UserFeedQuery",
     "show_cost",
+    "show_cost_sum",
     "show_usage",
 ]

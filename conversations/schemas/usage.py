@@ -89,6 +89,11 @@ def show_usage(row: Mapping[str, Any]) -> Usage | None:
     return usage if any(count is not None for count in usage.values()) else None
 
 
-def show_cost(cost: Decimal) -> str:
+def show_cost(cost: Decimal | None) -> str | None:
+    """What a message cost, or None where it isn't known."""
+    return None if cost is None else show_cost_sum(cost)
+
+
+def show_cost_sum(cost: Decimal) -> str:
     """A decimal without exponent and trailing zeros."""
     return format(cost.normalize(), "f")

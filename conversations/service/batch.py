@@ -113,7 +113,7 @@ def _row(message: schemas.NewMessage, position: int) -> dict[str, Any]:
         "model": message.model,
         "token_count": message.token_count,
         **(usage.model_dump() if usage is not None else _NO_USAGE),
-        "cost": schemas.show_cost(message.cost) if message.cost is not None else None,
+        "cost": schemas.show_cost(message.cost),
     }
 
 

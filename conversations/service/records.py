@@ -87,7 +87,7 @@ def message(row: Row, calls: Sequence[Row]) -> bytes:
             "text": None if row["content"] is None else row["text"],
             **{name: row[name] for name in kept},
             "usage": show_usage(row),
-            "cost": show_cost(row["cost"]) if row["cost"] is not None else None,
+            "cost": show_cost(row["cost"]),
             "external_id": row["external_id"],
             "extra": _extra(row),
             "tool_calls": [_call(each) for each in calls],

@@ -43,7 +43,7 @@ def _show(new: schemas.NewMessage) -> dict[str, Any]:
         "model": new.model,
         "token_count": new.token_count,
         "usage": schemas.show_usage(new.usage.model_dump()) if new.usage is not None else None,
-        "cost": schemas.show_cost(new.cost) if new.cost is not None else None,
+        "cost": schemas.show_cost(new.cost),
         "tool_calls": [call.model_dump() for call in new.tool_calls],
     }
 

@@ -79,4 +79,4 @@ def _known_zones() -> frozenset[str]:
 
 
 def _show(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "cost": schemas.show_cost(row["cost"])}
+    return {**row, "cost": schemas.show_cost_sum(row["cost"])}
