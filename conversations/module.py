@@ -6,8 +6,9 @@ from pathlib import Path
 from conversations import jobs, service
 from conversations.models import Base
 from conversations.router import openai, openai_errors, router
+from conversations.service import imports
 from conversations.settings import ConversationsSettings, get_settings
-from tenants.module import Hooks, Job, Module, Wire
+from tenants.module import Hooks, Job, Module, Transfer, Wire
 from tenants.storage import TenantFiles
 
 _settings = get_settings()
@@ -29,6 +30,7 @@ module = Module(
             statuses=openai_errors.STATUSES,
         ),
     ),
+    transfer=Transfer(write=service.stream_all, read=imports.import_file),
     hooks=Hooks(tenant_deleted=partial(jobs.remove_files, TenantFiles)),
     jobs=(
         Job(

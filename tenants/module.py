@@ -5,13 +5,14 @@ routes, tables and revisions; the engine mounts the routes, makes and migrates t
 each tenant that has the module enabled, and refuses the routes to the others.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ninja import Router
 from pydantic_settings import BaseSettings
 from sqlalchemy import MetaData
+from typing_extensions import TypedDict
 
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.errors import ApplicationError
@@ -69,6 +70,39 @@ class Job:
     run: Callable[[TenantRef], Awaitable[int]]
 
 
+class SkippedLine(TypedDict):
+    """line: of the file, counted from 1. reason: why it isn't imported."""
+
+    line: int
+    reason: str
+
+
+class ImportReport(TypedDict):
+    """What became of a file; beside this, whatever a module counts.
+
+    complete: whether the file was whole, None where it doesn't say. skipped: how many lines were
+    not imported, of which some are listed.
+    """
+
+    lines: int
+    complete: bool | None
+    skipped: int
+    skipped_lines: list[SkippedLine]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """How all that a tenant has of a module goes into a file, and comes from one.
+
+    Neither may hold the whole file in memory, nor a transaction for as long as it takes.
+    write: lines of JSON, some whole ones at a time.
+    read: takes such lines one by one and adds what isn't there yet, so that doing it again is safe.
+    """
+
+    write: Callable[[TenantRef], AsyncIterator[bytes]]
+    read: Callable[[TenantRef, Iterable[bytes]], Awaitable[ImportReport]]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     """A feature that tenants have or have not.
@@ -83,6 +117,7 @@ class Module:
     usage: counts what the module holds for a tenant, such as `{"notes": 3}`, for administrators.
     wires: its APIs of other shapes.
     jobs: what it does beside the requests.
+    transfer: its data as a file, if it can be had as one.
     """
 
     name: str
@@ -96,4 +131,5 @@ class Module:
     usage: Count | None = None
     wires: tuple[Wire, ...] = ()
     jobs: tuple[Job, ...] = ()
+    transfer: Transfer | None = None
     hooks: Hooks = field(default_factory=Hooks)

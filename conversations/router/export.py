@@ -1,6 +1,5 @@
 """Exports, streamed as lines of JSON."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -9,7 +8,6 @@ from conversations import schemas, service
 from conversations.router.base import router
 from tenants.auth import TenantRequest
 from tenants.db.unit_of_work import read_session
-from tenants.errors import ConnectionLost, TransactionConflict
 from tenants.tenant import TenantRef
 
 _LINES: dict[str, Any] = {
@@ -51,27 +49,7 @@ async def export_all(request: TenantRequest) -> StreamingHttpResponse:
 def _stream(tenant: TenantRef, page: service.ExportPage) -> StreamingHttpResponse:
     """The page, which is there already, and those after it, each read when it is time to send."""
 
-    async def lines() -> AsyncGenerator[bytes, None]:
-        text, export = page
-        yield text
-        while not export.finished:
-            text, export = await _read_page(tenant, export)
-            if text:
-                yield text
-
-    response = StreamingHttpResponse(lines(), content_type=schemas.LINES_TYPE)
+    lines = service.stream_pages(tenant, page)
+    response = StreamingHttpResponse(lines, content_type=schemas.LINES_TYPE)
     response.headers["Content-Disposition"] = 'attachment; filename="export.jsonl"'
     return response
-
-
-async def _read_page(tenant: TenantRef, export: service.Export) -> service.ExportPage:
-    """Once more where the transaction left no trace, as any other request would be repeated."""
-    try:
-        return await _read_page_once(tenant, export)
-    except (TransactionConflict, ConnectionLost):
-        return await _read_page_once(tenant, export)
-
-
-async def _read_page_once(tenant: TenantRef, export: service.Export) -> service.ExportPage:
-    async with read_session(tenant) as session:
-        return await service.read_export(session, export)

@@ -9,8 +9,7 @@ from conversations import schemas
 from conversations.router.base import router
 from conversations.service import imports
 from tenants.auth import TenantRequest
-from tenants.db.unit_of_work import write_session
-from tenants.errors import InvalidInput, UnsupportedMediaType
+from tenants.errors import UnsupportedMediaType
 from tenants.responses import json_response
 
 _LINES_TYPES = (schemas.LINES_TYPE, "application/jsonl")
@@ -63,24 +62,9 @@ async def import_conversations(
     Importing the same again adds nothing; after a cut it goes on. Each conversation is written
     whole or not at all, and what can't be read is skipped and reported.
     """
-    report, branches = imports.Report(), []
-    tenant = request.auth.tenant
-    for draft in imports.read_drafts(request.body, query, report, is_lines=_is_lines(request)):
-        try:
-            async with write_session(tenant) as session:
-                outcome = await imports.carry(session, draft)
-        except imports.Refused as reason:
-            report.skip(draft.line, str(reason))
-        except InvalidInput as error:
-            report.skip(draft.line, error.detail)
-        else:
-            report.add(outcome)
-        if draft.branch is not None:
-            branches.append(draft.branch)
-    if branches:
-        async with write_session(tenant) as session:
-            await imports.link_branches(session, branches)
-    return json_response(report.show(query.format))
+    records = imports.split_body(request.body, is_lines=_is_lines(request))
+    report = await imports.import_records(request.auth.tenant, records, query)
+    return json_response(report)
 
 
 def _is_lines(request: TenantRequest) -> bool:

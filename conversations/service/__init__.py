@@ -52,16 +52,14 @@ from conversations.service.erasures import (
     list_unfinished,
 )
 from conversations.service.export import (
-    Export,
-    export_all,
-    export_conversation,
-    export_user,
-)
-from conversations.service.export import (
     Page as ExportPage,
 )
 from conversations.service.export import (
-    read_page as read_export,
+    export_all,
+    export_conversation,
+    export_user,
+    stream_all,
+    stream_pages,
 )
 from conversations.service.feed import (
     follow_conversation,
@@ -109,7 +107,6 @@ __all__ = [
     "FIRST_OVERDUE",
     "PREVIEW_CHARACTERS",
     "Answer",
-    "Export",
     "ExportPage",
     "RepeatableRequest",
     "add_summary",
@@ -164,7 +161,6 @@ __all__ = [
     "open_attachment",
     "open_feed",
     "open_user_feed",
-    "read_export",
     "relay_draft",
     "repair_conversation",
     "report_result",
@@ -173,5 +169,7 @@ __all__ = [
     "search",
     "start_call",
     "start_conversation",
+    "stream_all",
+    "stream_pages",
     "withdraw_feedback",
 ]

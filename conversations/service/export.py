@@ -5,7 +5,7 @@ what it got. What leads from one page to the next is an `Export`, a plain value.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from conversations import errors, repository
 from conversations.repository import FIRST_KEY, Key, Row
 from conversations.service import records
 from conversations.service.keys import conversation_key
-from tenants.db.unit_of_work import ReadSession
+from tenants.db.unit_of_work import ReadSession, read_session
+from tenants.errors import ConnectionLost, TransactionConflict
+from tenants.tenant import TenantRef
 
 PAGE_ROWS = 200
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -99,6 +101,37 @@ async def read_page(session: ReadSession, export: Export) -> Page:
     if export.finished:
         written.lines.append(records.end({kind: export.counts[kind] for kind in _KINDS}))
     return b"".join(written.lines), export
+
+
+async def stream_pages(tenant: TenantRef, page: Page) -> AsyncGenerator[bytes, None]:
+    """The page, which is there already, and those after it, each read when it is asked for."""
+    lines, export = page
+    yield lines
+    while not export.finished:
+        lines, export = await _read_again_if_lost(tenant, export)
+        if lines:
+            yield lines
+
+
+async def stream_all(tenant: TenantRef) -> AsyncGenerator[bytes, None]:
+    """Everything that a tenant has, in whole lines."""
+    async with read_session(tenant) as session:
+        page = await export_all(session)
+    async for lines in stream_pages(tenant, page):
+        yield lines
+
+
+async def _read_again_if_lost(tenant: TenantRef, export: Export) -> Page:
+    """Once more where the transaction left no trace, as any other request would be repeated."""
+    try:
+        return await _read_in_session(tenant, export)
+    except (TransactionConflict, ConnectionLost):
+        return await _read_in_session(tenant, export)
+
+
+async def _read_in_session(tenant: TenantRef, export: Export) -> Page:
+    async with read_session(tenant) as session:
+        return await read_page(session, export)
 
 
 class _Written:

@@ -25,6 +25,7 @@ from tenants.shapes import show_entry
 ACTIONS = (
     *("tenant.created", "tenant.changed", "tenant.suspended", "tenant.resumed"),
     *("tenant.deleted", "tenant.erased", "tenant.backed_up", "tenant.restored"),
+    *("tenant.exported", "tenant.imported"),
     *("module.enabled", "module.disabled"),
     *("key.issued", "key.revoked", "domain.added", "domain.verified", "domain.removed"),
     *("member.invited", "member.joined", "member.changed", "member.removed"),

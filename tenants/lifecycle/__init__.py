@@ -51,6 +51,7 @@ from tenants.lifecycle.restoring import restore_tenant
 from tenants.lifecycle.states import change_tenant, delete_tenant, resume_tenant, suspend_tenant
 from tenants.lifecycle.stock import Stock, drop_spares, fill_spares, get_stock, keep_filled
 from tenants.lifecycle.switching import disable_module, enable_module
+from tenants.lifecycle.transfers import export_tenant, import_into_tenant
 from tenants.lifecycle.usage import ModuleState, Usage, get_usage, list_modules
 
 __all__ = [
@@ -77,10 +78,12 @@ __all__ = [
     "drop_spares",
     "enable_module",
     "erase_tenant",
+    "export_tenant",
     "fill_spares",
     "get_stock",
     "get_tenant",
     "get_usage",
+    "import_into_tenant",
     "invite_member",
     "issue_key",
     "iterate_audit",

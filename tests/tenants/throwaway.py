@@ -6,7 +6,7 @@ from ninja import Router
 from sqlalchemy import MetaData
 
 from tenants.db.base import create_metadata
-from tenants.module import Job, Module, Wire
+from tenants.module import Job, Module, Transfer, Wire
 
 _REVISION = '''
 """{revision}"""
@@ -67,6 +67,7 @@ def make_module(
     requires: tuple[str, ...] = (),
     wires: tuple[Wire, ...] = (),
     jobs: tuple[Job, ...] = (),
+    transfer: Transfer | None = None,
 ) -> Module:
     """A module whose revisions `<name>_0001` … do these upgrades.
 
@@ -92,4 +93,5 @@ def make_module(
         requires=requires,
         wires=wires,
         jobs=jobs,
+        transfer=transfer,
     )

@@ -4,9 +4,7 @@ Whatever the source, ids are derived from the tenant and from what names a thing
 import that is repeated finds what is there already, and one that was cut goes on.
 """
 
-from conversations.service.imports.carry import carry, link_branches
-from conversations.service.imports.drafts import Branch, Draft, Refused
-from conversations.service.imports.reading import read_drafts
-from conversations.service.imports.report import Report
+from conversations.service.imports.framing import split_body
+from conversations.service.imports.running import import_file, import_records
 
-__all__ = ["Branch", "Draft", "Refused", "Report", "carry", "link_branches", "read_drafts"]
+__all__ = ["import_file", "import_records", "split_body"]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from conversations.service.imports.report import Report
@@ -23,14 +23,18 @@ class Item(NamedTuple):
     document: Any
 
 
-def read_items(body: bytes, *, is_lines: bool, report: Report) -> Iterator[Item]:
+def split_body(body: bytes, *, is_lines: bool) -> Iterator[bytes]:
     """The records of a body: its lines, or the items of its array, or itself.
 
-    What is not valid JSON of the kind that we keep is reported as skipped.
     Raises MalformedBody (400) if a body that isn't in lines is no JSON at all.
     """
     body = body.removeprefix(_BYTE_ORDER_MARK)
-    for line, text in enumerate(_lines(body) if is_lines else _array_items(body), start=1):
+    return _lines(body) if is_lines else _array_items(body)
+
+
+def read_items(records: Iterable[bytes], report: Report) -> Iterator[Item]:
+    """Each by itself; what is not valid JSON of the kind that we keep is reported as skipped."""
+    for line, text in enumerate(records, start=1):
         report.lines = line
         if not text.strip():
             continue

@@ -1,6 +1,6 @@
 """Reads a body into drafts, whatever its format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from conversations.schemas import ImportQuery
 from conversations.service.imports import chatgpt, openai_chat, tenantry
@@ -12,24 +12,26 @@ _CONVERSATION_READERS = {"openai-chat": openai_chat.read, "chatgpt": chatgpt.rea
 
 
 def read_drafts(
-    body: bytes, query: ImportQuery, report: Report, *, is_lines: bool
+    records: Iterable[bytes], query: ImportQuery, report: Report, most_messages: int | None = None
 ) -> Iterator[Draft]:
     """One draft after the other, so that no more than one is in memory.
 
-    is_lines: whether the body has a record in each line; else it is an array of them, or one.
-    Raises MalformedBody (400), InvalidInput (422) for a version of our format that isn't known.
+    most_messages: how many a draft may have; the rest of a conversation of our format is another.
+    Raises InvalidInput (422) for a version of our format that isn't known.
     """
-    items = read_items(body, is_lines=is_lines, report=report)
-    for draft in _read(items, query, report):
+    items = read_items(records, report)
+    for draft in _read(items, query, report, most_messages):
         if draft.values is not None:
             for name in ("user_id", "agent_id"):
                 draft.values[name] = draft.values.get(name) or getattr(query, name)
         yield draft
 
 
-def _read(items: Iterator[Item], query: ImportQuery, report: Report) -> Iterator[Draft]:
+def _read(
+    items: Iterator[Item], query: ImportQuery, report: Report, most_messages: int | None
+) -> Iterator[Draft]:
     if query.format == "tenantry":
-        yield from tenantry.read(items, report)
+        yield from tenantry.read(items, report, most_messages)
         return
     read = _CONVERSATION_READERS[query.format]
     for item in items:

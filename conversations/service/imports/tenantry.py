@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,9 +35,10 @@ _COUNTED = {
 _USAGE = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
-def read(items: Iterator[Item], report: Report) -> Iterator[Draft]:
+def read(items: Iterator[Item], report: Report, most_messages: int | None) -> Iterator[Draft]:
     """Neighbouring lines of a conversation together, with its own line or without.
 
+    most_messages: of a draft, where it matters.
     Raises InvalidInput (422) for a header that isn't ours.
     """
     report.complete = False
@@ -71,6 +73,9 @@ def read(items: Iterator[Item], report: Report) -> Iterator[Draft]:
                 if draft is not None:
                     yield draft
                 draft = _go_on(item.line, record.conversation_id)
+            elif len(draft.messages) == most_messages:
+                yield draft
+                draft = replace(_go_on(item.line, record.conversation_id), read_seq=draft.read_seq)
             _add(draft, item.line, record)
     if draft is not None:
         yield draft

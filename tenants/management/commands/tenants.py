@@ -20,6 +20,7 @@ from tenants.management.command import (
 )
 from tenants.management.import_file import import_file
 from tenants.management.output import FAILED
+from tenants.management.transfer_file import print_lines, reading_lines, write_file
 from tenants.models import Tenant, TenantStatus
 from tenants.shapes import show_module, show_onboarded, show_tenant, show_usage
 
@@ -33,6 +34,9 @@ def limit(value: str) -> tuple[str, int]:
 
 
 MODULE = argument("module", metavar="MODULE", help="the module's name, as `modules` shows it")
+ONLY_MODULE = argument(
+    "--module", metavar="MODULE", help="this module's data; else of the only one that has a way"
+)
 LIMIT = argument(
     "--limit",
     action="append",
@@ -275,6 +279,50 @@ class Command(VerbCommand):
         onboarded = await lifecycle.restore_tenant(folder, slug, name, plan=plan, by=self.by)
         self.show_facts(show_onboarded(onboarded))
         self.say("The API key is shown only now.")
+
+    @verb(
+        SLUG,
+        argument("--output", type=Path, metavar="FILE", help="a new file for it"),
+        ONLY_MODULE,
+        examples=["tenants export acme > acme.jsonl", "tenants export acme --output acme.jsonl"],
+        answer="what it wrote into FILE as one line of JSON; the data itself is JSON anyway",
+    )
+    async def export(self, slug: str, output: Path | None, module: str | None) -> None:
+        """Write all that a tenant has of a module as JSON Lines.
+
+        The tenant is served meanwhile. Without --output it goes to standard output; a file is
+        readable by its owner only, and is there once it is whole.
+        """
+        lines = await lifecycle.export_tenant(slug, module, by=self.by)
+        if output is None:
+            await print_lines(lines)
+            return
+        size = await write_file(lines, output)
+        self.show_facts({"slug": slug, "file": str(output), "bytes": size})
+
+    @verb(
+        SLUG,
+        argument("file", metavar="FILE", type=Path, help="an export of this or another tenant"),
+        ONLY_MODULE,
+        examples=["tenants import acme globex.jsonl"],
+        name="import",
+    )
+    async def import_(self, slug: str, file: Path, module: str | None) -> None:
+        """Add what a file has of a module and the tenant has not.
+
+        Importing again adds nothing, and goes on where it was cut off. Lines that can't be kept
+        are left out; the command says why, and exits with 1 if there are any or the file was cut.
+        """
+        with reading_lines(file) as lines:
+            report = await lifecycle.import_into_tenant(slug, lines, module, by=self.by)
+        facts = {name: value for name, value in report.items() if name != "skipped_lines"}
+        self.show_facts(report if self.json else facts)
+        for skipped in report["skipped_lines"]:
+            self.say(f"line {skipped['line']}: {skipped['reason']}")
+        if report["complete"] is False:
+            self.say("The file was cut, or changed: it doesn't hold what its last line counts.")
+        if report["skipped"] or report["complete"] is False:
+            sys.exit(FAILED)
 
     @verb(
         argument("--fill", type=at_least_one, metavar="N", help="have at least so many ready"),
