@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from tenants.doctor.connection import connect
 from tenants.doctor.finding import Finding, count, list_some, ok, problem, warning
+from tenants.doctor.jobs import check_jobs
 from tenants.lifecycle.registry import LIVING, in_registry
 from tenants.models import Tenant, TenantStatus
 from tenants.modules import get_modules, with_required
@@ -67,6 +68,7 @@ async def check_fleet(settings: EngineSettings) -> list[Finding]:
         check_deleted(fleet),
         check_plans(fleet, settings),
         check_spares(fleet, settings),
+        *await check_jobs(fleet.tenants),
     ]
 
 

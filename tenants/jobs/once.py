@@ -1,8 +1,9 @@
 """Running jobs at once and to the end, whatever the runners do."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from tenants import errors
@@ -25,9 +26,9 @@ class Report:
 
     module: str
     job: str
-    tenants: int = 0
-    dealt_with: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
+    tenants: int
+    dealt_with: int
+    failures: dict[str, str]
 
 
 async def run_jobs(
@@ -36,7 +37,7 @@ async def run_jobs(
     """Run jobs for every active tenant that has their modules, or for one, past those that fail.
 
     module, job: names, to run no others. Those that are turned off are run, too. Runners are not
-    asked: a job may run for a tenant twice at once.
+    asked: a job may run for a tenant twice at once. A run for all tenants counts as a pass.
     Raises TenantNotFound (404), WrongState (409) for a tenant that is not active or has not got
     the module, InvalidInput (422) for a name that nothing has, and DatabaseUnavailable (503).
     """
@@ -69,16 +70,20 @@ def _choose(module: str | None, job: str | None) -> list[ModuleJob]:
 async def _run(
     directory: Directory, module_job: ModuleJob, only: TenantRef | None, gate: asyncio.Semaphore
 ) -> Report:
-    report = Report(module_job.module, module_job.job.name)
+    whole, began = Outcome(), time.monotonic()
     async for tenants in _list_pages(directory, module_job.module, only):
         outcome = Outcome()
         await run_for(module_job, tenants, outcome, gate, _AT_ONCE)
         if outcome.unwell is not None:
             raise outcome.unwell
-        report.tenants += outcome.done
-        report.dealt_with += outcome.dealt_with
-        report.failures |= outcome.failures
-    return report
+        whole.done += outcome.done
+        whole.dealt_with += outcome.dealt_with
+        whole.failures |= outcome.failures
+    if only is None:
+        await passes.record_pass(directory, module_job, whole, time.monotonic() - began)
+    return Report(
+        module_job.module, module_job.job.name, whole.done, whole.dealt_with, whole.failures
+    )
 
 
 async def _list_pages(

@@ -58,6 +58,17 @@ _END = text(
     "ended_at = CASE WHEN CAST(:is_last AS boolean) THEN now() END "
     "WHERE name = :name AND holder = :holder"
 )
+_RECORD = text(
+    "INSERT INTO tenants_jobpass AS known "
+    "(name, position, total, done, failed, dealt_with, began_at, ended_at) VALUES "
+    "(:name, :first, :done, :done, :failed, :dealt_with, "
+    "now() - make_interval(secs => :seconds), now()) "
+    "ON CONFLICT (name) DO UPDATE SET holder = NULL, held_until = NULL, "
+    "position = excluded.position, total = excluded.total, done = excluded.done, "
+    "failed = excluded.failed, dealt_with = excluded.dealt_with, "
+    "began_at = excluded.began_at, ended_at = excluded.ended_at "
+    "WHERE known.held_until IS NULL OR known.held_until < now()"
+)
 _LIST = text(
     f"SELECT id, slug, modules, database {_MEMBERS} AND id > :after ORDER BY id LIMIT :limit"
 )
@@ -120,6 +131,24 @@ async def end_slice(directory: Directory, claimed: Slice, outcome: Outcome) -> N
         failed=len(outcome.failures),
         dealt_with=outcome.dealt_with,
         is_last=claimed.is_last and is_whole,
+    )
+
+
+async def record_pass(
+    directory: Directory, module_job: ModuleJob, outcome: Outcome, seconds: float
+) -> None:
+    """Write down a pass that was made without leases, unless somebody works at one now.
+
+    seconds: how long it took.
+    """
+    await directory.fetch_all(
+        _RECORD,
+        name=module_job.name,
+        first=_FIRST,
+        done=outcome.done,
+        failed=len(outcome.failures),
+        dealt_with=outcome.dealt_with,
+        seconds=seconds,
     )
 
 

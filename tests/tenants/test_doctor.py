@@ -18,12 +18,14 @@ from pydantic import SecretStr
 from tenants import doctor
 from tenants.apps import get_settings
 from tenants.db.base import create_metadata
-from tenants.doctor import Status, examine, fleet, installation, logins, server
+from tenants.doctor import Status, examine, fleet, installation, jobs, logins, server
 from tenants.doctor.finding import count, list_some
 from tenants.ids import new_id
+from tenants.jobs.work import ModuleJob
 from tenants.lifecycle import owner_connection
 from tenants.management.output import FAILED
-from tenants.models import Tenant, TenantStatus
+from tenants.models import JobPass, Tenant, TenantStatus
+from tenants.module import Job
 from tenants.modules import get_modules
 from tenants.revisions import get_head
 from tests.tenants.test_commands import call, plain_streams  # noqa: F401
@@ -509,6 +511,91 @@ class TestFleet:
         finding = fleet.check_plans(make_fleet(make_row("rich", plan="gold")), get_settings())
         assert finding.status is Status.WARNING
         assert finding.found.endswith("gold: 1 tenant (rich)")
+
+
+class TestJobs:
+    """Jobs of the made-up module `m`, which the tenant `old` has had for a day."""
+
+    NOW = datetime.now(UTC)
+    OLD = Tenant(
+        slug="old", status=TenantStatus.ACTIVE, modules=["m"], created_at=NOW - timedelta(days=1)
+    )
+
+    def judge(self, began=None, every=120.0, ended=True, tenants=(OLD,), **row):
+        """What is said of a job whose last pass began then, or so long ago, or of one without."""
+
+        async def run(tenant):
+            return 0
+
+        job = ModuleJob("m", Job(name="j", every_seconds=every, run=run))
+        if began is None:
+            return jobs.judge_jobs([job], {}, tenants)
+        now = datetime.now(UTC)
+        began_at = now - timedelta(**began) if isinstance(began, dict) else began
+        known = JobPass(name=job.name, began_at=began_at, ended_at=now if ended else None, **row)
+        return jobs.judge_jobs([job], {job.name: known}, tenants)
+
+    def late(self, began, **options):
+        finding = only(self.judge(began, **options))
+        assert (finding.name, finding.status) == ("jobs", Status.WARNING)
+        assert "TENANTRY_JOBS_AT_ONCE" in finding.mend
+        return finding.found.removeprefix("Late: ")
+
+    @pytest.mark.parametrize("ended", [True, False])
+    def test_one_that_is_in_time(self, ended):
+        finding = only(self.judge({"seconds": 350}, ended=ended))
+        assert (finding.status, finding.found) == (Status.OK, "1 job, none of them late.")
+
+    def test_a_restart_is_nothing_to_a_short_period(self):
+        assert only(self.judge({"seconds": 50}, every=1.0)).status is Status.OK
+        assert only(self.judge({"seconds": 70}, every=1.0)).status is Status.WARNING
+
+    def test_one_that_nobody_runs_any_more(self):
+        assert self.late({"hours": 5}) == "m.j, due every 2 minutes, was last begun 5 hours ago"
+
+    def test_a_pass_that_does_not_get_on(self):
+        found = self.late({"minutes": 90}, every=1.5, ended=False, done=1500, total=10_000)
+        assert found == (
+            "m.j, due every 1.5 s, has come to 1,500 of 10,000 tenants since it began "
+            "90 minutes ago"
+        )
+
+    # A server makes a row before it comes to it.
+    @pytest.mark.parametrize("began", [None, datetime.fromtimestamp(0, UTC)])
+    def test_one_that_was_never_run(self, began):
+        assert self.late(began) == "m.j, due every 2 minutes, was never run"
+
+    def test_without_tenants_for_long_enough_nothing_is_late(self):
+        young = Tenant(status=TenantStatus.ACTIVE, modules=["m"], created_at=self.NOW)
+        bare = Tenant(status=TenantStatus.ACTIVE, modules=[], created_at=self.OLD.created_at)
+        away = Tenant(status=TenantStatus.SUSPENDED, modules=["m"], created_at=self.OLD.created_at)
+        assert only(self.judge(tenants=[young, bare, away])).status is Status.OK
+
+    def test_one_that_is_turned_off_is_not_asked_for(self):
+        finding = only(self.judge({"days": 9}, every=0.0, failed=1))
+        assert (finding.status, finding.found) == (Status.OK, "0 jobs, none of them late.")
+
+    def test_failures_are_told_and_how_to_see_why(self):
+        finding = only(self.judge({"seconds": 5}, failed=2))
+        assert finding.status is Status.WARNING
+        assert finding.found == "Failed when last run: m.j for 2 tenants"
+        assert "manage.py run_jobs --job JOB" in finding.mend
+
+    async def test_the_doctor_reads_what_servers_have_written(self, application, monkeypatch):
+        name = f"j{secrets.token_hex(4)}"
+
+        async def run(tenant):
+            return 0
+
+        job = ModuleJob("m", Job(name=name, every_seconds=60.0, run=run))
+        monkeypatch.setattr(jobs, "list_jobs", lambda: [job])
+        old = datetime.now(UTC) - timedelta(days=3)
+        await JobPass.objects.acreate(
+            name=job.name, position=uuid4(), began_at=old, ended_at=old, failed=1
+        )
+        late, failing = [each for each in await examine(1) if each.name == "jobs"]
+        assert late.found == f"Late: {job.name}, due every 60 seconds, was last begun 3 days ago"
+        assert failing.found == f"Failed when last run: {job.name} for 1 tenant"
 
 
 def test_numbers_and_names_are_written_as_people_do():

@@ -438,6 +438,40 @@ class TestCommand:
         assert people.out.split()[-5:] == [known.module_job.module, "j", "7", "12", "1"]
         assert program.json[0]["failures"] == {members[2]: "broken"}
 
+    async def test_a_run_for_all_counts_as_a_pass(self, run, known, members):  # noqa: F811
+        known.does[members[2]] = failing(RuntimeError("broken"))
+        await run("run_jobs", "--tenant", members[0])
+        assert (await known.get_pass()).began_at.year == 1970
+
+        await run("run_jobs")
+
+        row = await known.get_pass()
+        assert (row.total, row.done, row.failed, row.dealt_with) == (7, 7, 1, 12)
+        assert row.began_at <= row.ended_at
+        known.seen.clear()
+        await known.run_slice()
+        assert known.seen == []  # Servers have nothing to do before the period is over.
+
+    async def test_a_run_for_all_leaves_a_pass_alone_that_somebody_works_at(
+        self,
+        run,  # noqa: F811
+        known,
+        members,
+    ):
+        await passes.ensure_pass(get_directory(), known.module_job)
+        claimed = await passes.claim_slice(get_directory(), known.module_job)
+        await run("run_jobs")
+        row = await known.get_pass()
+        assert (row.holder, row.done, row.ended_at) == (claimed.holder, 0, None)
+
+        # When nobody does any more, the run has done its work.
+        await known.turn_back(hours=0)
+        await run("run_jobs")
+        row = await known.get_pass()
+        assert (row.holder, row.done, row.ended_at is None) == (None, 7, False)
+        await passes.end_slice(get_directory(), claimed, work.Outcome(done=3))
+        assert (await known.get_pass()).done == 7
+
     async def test_a_database_that_fails_ends_it(self, run, known, members):  # noqa: F811
         known.does[members[0]] = failing(DatabaseUnavailable())
 

@@ -21,9 +21,9 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold r
 class Command(TenantryCommand):
     help = """
     Examine the installation, and say how to mend what is wrong. It looks at the settings, the
-    three logins and their rights, the server's version, limits and clock, the migrations, and
-    what the database has of each tenant. It changes nothing, and exits with 1 if there is a
-    problem; a warning is none.
+    three logins and their rights, the server's version, limits and clock, the migrations, what
+    the database has of each tenant, and the jobs. It changes nothing, and exits with 1 if there is
+    a problem; a warning is none.
     """
     examples = ("doctor", "doctor --workers 4", "doctor --json")
 
