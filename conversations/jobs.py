@@ -73,6 +73,20 @@ async def forget_answers(tenant: TenantRef) -> int:
             return forgotten
 
 
+async def reindex_messages(tenant: TenantRef) -> int:
+    """Index messages anew whose conversation has been given another language. Returns how many."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + _RUN_SECONDS
+    reindexed = 0
+    while clock() < end:
+        async with write_session(tenant) as session:
+            changed = await service.reindex_messages(session)
+        if changed is None:
+            break
+        reindexed += changed
+    return reindexed
+
+
 async def erase_due(files_of: FilesOf, tenant: TenantRef) -> int:
     """Erase conversations past their end or their time to be restored. Returns how many."""
     clock = asyncio.get_running_loop().time

@@ -54,6 +54,11 @@ module = Module(
             run=jobs.forget_answers,
         ),
         Job(
+            name="reindex_messages",
+            every_seconds=_settings.reindex_messages_every_seconds,
+            run=jobs.reindex_messages,
+        ),
+        Job(
             name="remove_stray_files",
             every_seconds=_settings.remove_stray_files_every_seconds,
             run=partial(jobs.remove_stray_files, TenantFiles),

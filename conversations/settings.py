@@ -96,6 +96,12 @@ class ConversationsSettings(BaseSettings):
         description="How often servers forget answers that are older than `idempotency_hours`; "
         "0 for never.",
     )
+    reindex_messages_every_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How often servers index the messages of long conversations anew that were "
+        "given another language; 0 for never.",
+    )
     remove_stray_files_every_seconds: float = Field(
         default=86_400.0,
         ge=0,

@@ -40,6 +40,7 @@ class Conversation(Base):
     preview: the beginning of the newest text. token_count and those below, cost: sums over its
     messages. read_seq: how far its user has read. language: of its texts, as ISO 639-1 has it,
     where it is known. parent_id, fork_seq: the conversation that it branched off, and where.
+    reindex_seq: up to where its messages are still indexed by a language that it had before.
     retain_until: when it is erased, unless under legal hold. deleted_at: since when it is hidden.
     """
 
@@ -65,6 +66,11 @@ class Conversation(Base):
             "conversations_deleted_at_idx",
             "deleted_at",
             postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
+        Index(
+            "conversations_reindex_seq_idx",
+            "reindex_seq",
+            postgresql_where=text("reindex_seq IS NOT NULL"),
         ),
         Index(
             "conversations_metadata_idx",
@@ -105,6 +111,7 @@ class Conversation(Base):
     updated_at: Mapped[datetime]
     last_activity_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    reindex_seq: Mapped[int | None]
 
     messages: Mapped[list["Message"]] = relationship(
         back_populates="conversation",

@@ -39,6 +39,7 @@ from conversations.repository.conversations import (
     find_conversation,
     insert_conversation,
     list_conversations,
+    reindex_messages,
     restore_conversation,
     update_conversation,
 )
@@ -246,6 +247,7 @@ __all__ = [
     "read_messages",
     "read_summaries",
     "reconnect_branches",
+    "reindex_messages",
     "remember_append",
     "restore_conversation",
     "search",

@@ -14,6 +14,8 @@ from conversations.statements import (
     CONVERSATIONS,
     IS_EXPIRED,
     IS_KEPT,
+    change_of_reindex_seq,
+    reindex_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
@@ -73,7 +75,8 @@ async def update_conversation(
 ) -> schemas.Conversation | None:
     """Change a conversation that isn't deleted. Its version goes up.
 
-    None if there is none, or if `read_seq` would be beyond its last message.
+    With another language, its messages are to be indexed anew. None if there is no such
+    conversation, or if `read_seq` would be beyond its last message.
     """
     statement = (
         update(CONVERSATIONS)
@@ -81,10 +84,23 @@ async def update_conversation(
         .values(version=CONVERSATIONS.c.version + 1, **changes)
         .returning(*CONVERSATION_COLUMNS)
     )
+    if "language" in changes:
+        statement = statement.values(reindex_seq=change_of_reindex_seq(changes["language"]))
     if "read_seq" in changes:
         statement = statement.where(CONVERSATIONS.c.last_seq >= changes["read_seq"])
     row = (await session.execute(statement)).first()
     return _show_conversation(row) if row is not None else None
+
+
+async def reindex_messages(
+    session: WriteSession, conversation_id: UUID | None, positions: int
+) -> int | None:
+    """Index so many messages anew, of a conversation or, with None, of one that nobody is at.
+
+    Returns how many were changed, None if there is nothing to do.
+    """
+    row = (await session.execute(reindex_statement(conversation_id, positions))).first()
+    return row.changed if row is not None else None
 
 
 async def restore_conversation(

@@ -61,8 +61,8 @@ class NewConversation(Input):
 class ConversationChanges(Input):
     """What is absent stays; metadata is replaced as a whole; null removes title, language and end.
 
-    language: of the messages appended from now on. read_seq: how far the user has read, from 0 to
-    `last_seq`.
+    language: of all its messages, those of before too. read_seq: how far the user has read, from 0
+    to `last_seq`.
     """
 
     model_config = ConfigDict(

@@ -39,6 +39,7 @@ from conversations.service.conversations import (
     delete_conversation,
     get_conversation,
     list_conversations,
+    reindex_messages,
     restore_conversation,
     start_conversation,
 )
@@ -161,6 +162,7 @@ __all__ = [
     "open_attachment",
     "open_feed",
     "open_user_feed",
+    "reindex_messages",
     "relay_draft",
     "repair_conversation",
     "report_result",

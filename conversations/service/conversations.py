@@ -13,6 +13,10 @@ from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.errors import InvalidCursor, InvalidInput
 from tenants.ids import find_id, new_id, show_id
 
+# Messages that are indexed anew in one transaction, while nobody else appends to them. Of short
+# ones it takes some milliseconds, of the longest two seconds.
+_REINDEXED = 100
+
 
 async def start_conversation(
     session: WriteSession, new: schemas.NewConversation
@@ -80,12 +84,24 @@ async def change_conversation(
 ) -> schemas.Conversation:
     """Change what is given.
 
+    With another language, the newest messages are indexed anew at once, and a job does the others.
     Raises ConversationNotFound (404), InvalidInput (422) if read_seq is beyond the last message.
     """
     values = changes.model_dump(exclude_unset=True)
     if "expires_at" in values:
         values["retain_until"] = values.pop("expires_at")
-    return await _update(session, conversation_id, values)
+    changed = await _update(session, conversation_id, values)
+    if "language" in values:
+        await repository.reindex_messages(session, conversation_key(conversation_id), _REINDEXED)
+    return changed
+
+
+async def reindex_messages(session: WriteSession) -> int | None:
+    """Index some messages anew whose conversation has been given another language.
+
+    Returns how many were changed, None if there is nothing to do.
+    """
+    return await repository.reindex_messages(session, None, _REINDEXED)
 
 
 async def archive_conversation(session: WriteSession, conversation_id: str) -> schemas.Conversation:

@@ -41,6 +41,7 @@ from conversations.statements.pages import (
     page_statement,
     repeats_statement,
 )
+from conversations.statements.reindexing import change_of_reindex_seq, reindex_statement
 from conversations.statements.search import search_statement
 from conversations.statements.tables import (
     ANSWERED_REQUESTS,
@@ -93,6 +94,7 @@ __all__ = [
     "activity_statement",
     "append_statement",
     "branches_statement",
+    "change_of_reindex_seq",
     "check_statement",
     "close_statement",
     "context_statement",
@@ -108,6 +110,7 @@ __all__ = [
     "overdue_statement",
     "page_statement",
     "reconnect_statement",
+    "reindex_statement",
     "repeats_statement",
     "search_statement",
     "usage_statement",

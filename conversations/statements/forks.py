@@ -103,6 +103,10 @@ def _insert_conversation(
         "fork_seq": literal(at_seq, BigInteger),
         "last_seq": literal(at_seq, BigInteger),
         "read_seq": func.least(c.read_seq, at_seq),
+        # LEAST would take a NULL for the larger one.
+        "reindex_seq": case(
+            (c.reindex_seq.is_not(None), func.nullif(func.least(c.reindex_seq, at_seq), 0))
+        ),
         "preview": newest_text.order_by(m.seq.desc()).limit(1).scalar_subquery(),
         "tool_call_count": calls.where(kept, CALL_IS_KEPT).scalar_subquery(),
         **dict(sums.c),

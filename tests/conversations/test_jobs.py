@@ -1,6 +1,7 @@
 """Overdue tool calls expire, whatever else happens in their conversations."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -52,6 +53,103 @@ def overdue(api, sql):
 async def statuses_of(api, conversation):
     answer = await api.get(f"/conversations/{conversation['id']}/tool-calls", params={"limit": 100})
     return [call["status"] for call in answer.json()["data"]]
+
+
+class TestReindexing:
+    """A conversation of 250 messages, of which a hundred at a time are indexed anew."""
+
+    @pytest.fixture
+    async def languages(self, tenant, api):
+        async def read(conversation):
+            """From the first message to the last: each language, and how many have it."""
+            async with write_session(tenant.ref) as session:
+                rows = await session.scalars(
+                    text("SELECT language FROM messages WHERE conversation_id = :id ORDER BY seq"),
+                    {"id": conversation["id"].removeprefix("conv_")},
+                )
+                return [(name, len([*each])) for name, each in itertools.groupby(rows)]
+
+        return read
+
+    @pytest.fixture
+    async def long(self, api):
+        long = await start(api, language="en")
+        for _ in range(5):
+            await append(api, long, *[user("swims")] * 50)
+        return long
+
+    async def change(self, api, conversation, language):
+        answer = await api.patch(
+            f"/conversations/{conversation['id']}", json={"language": language}
+        )
+        assert answer.status_code == 200, answer.text
+
+    async def test_the_newest_come_at_once_and_the_others_by_the_job(
+        self, api, tenant, long, languages
+    ):
+        await self.change(api, long, "de")
+        await append(api, long, user("schwimmt"))
+        assert await languages(long) == [("en", 150), ("de", 101)]
+
+        with counted_statements() as statements:
+            assert await jobs.reindex_messages(tenant.ref) == 150
+
+        assert await languages(long) == [("de", 251)]
+        assert len(statements) == 3  # Two batches, and nothing.
+        assert await jobs.reindex_messages(tenant.ref) == 0
+
+    async def test_a_language_that_is_changed_again_is_what_counts(
+        self, api, tenant, long, languages
+    ):
+        await self.change(api, long, "de")
+        await self.change(api, long, None)
+        assert await languages(long) == [("en", 150), (None, 100)]
+        await self.change(api, long, None)  # No change, but it gets on with it.
+        assert await languages(long) == [("en", 50), (None, 200)]
+
+        await self.change(api, long, "en")
+        assert await languages(long) == [("en", 50), (None, 100), ("en", 100)]
+        assert await jobs.reindex_messages(tenant.ref) == 100
+        assert await languages(long) == [("en", 250)]
+
+    async def test_the_language_it_has_is_no_change(self, api, tenant, long, languages):
+        await self.change(api, long, "en")
+        await self.change(api, await start(api), "en")
+
+        assert await jobs.reindex_messages(tenant.ref) == 0
+
+    @pytest.mark.parametrize(("at_seq", "left"), [(0, 0), (100, 100), (150, 150), (200, 150)])
+    async def test_a_fork_goes_on_where_its_source_stands(
+        self, api, tenant, long, languages, at_seq, left
+    ):
+        await self.change(api, long, "de")
+        fork = await api.post(f"/conversations/{long['id']}/forks", json={"at_seq": at_seq})
+
+        assert await jobs.reindex_messages(tenant.ref) == 150 + left
+
+        assert await languages(fork.json()) == ([("de", at_seq)] if at_seq else [])
+
+    async def test_a_conversation_that_somebody_is_at_is_left_for_later(
+        self, api, tenant, long, languages
+    ):
+        await self.change(api, long, "de")
+        async with write_session(tenant.ref) as session:
+            await session.execute(text("SELECT 1 FROM conversations FOR UPDATE"))
+            assert await jobs.reindex_messages(tenant.ref) == 0
+
+        assert await jobs.reindex_messages(tenant.ref) == 150
+
+    async def test_it_leaves_the_rest_to_the_next_run(
+        self, api, tenant, long, languages, monkeypatch
+    ):
+        await self.change(api, long, "de")
+        monkeypatch.setattr(jobs, "_RUN_SECONDS", 1e-6)
+
+        assert await jobs.reindex_messages(tenant.ref) <= 100
+        assert await jobs.reindex_messages(tenant.ref) <= 100
+        monkeypatch.undo()
+        await jobs.reindex_messages(tenant.ref)
+        assert await languages(long) == [("de", 250)]
 
 
 class TestExpiring:

@@ -98,6 +98,20 @@ async def test_stems_are_found_where_the_language_is_known(api):
     assert words(hit) == ["gazelles", "running"]
 
 
+async def test_another_language_holds_for_the_messages_of_before(api):
+    conversation = await start(api, messages=[user("the pangolins were hiding")])
+    path = f"/conversations/{conversation['id']}"
+    assert await find(api, "pangolin hide") == []
+
+    await api.patch(path, json={"language": "en"})
+    (hit,) = await find(api, "pangolin hide", language="en")
+    assert words(hit) == ["pangolins", "hiding"]
+
+    await api.patch(path, json={"language": None})
+    assert await find(api, "pangolin hide") == []
+    assert len(await find(api, "pangolins hiding")) == 1
+
+
 async def test_words_of_every_script_are_found(api):
     for content in ("Привет, дорогой мир", "שלום עולם", "今日は 雨です", "cafe\u0301 Ångström"):
         await start(api, title=content[:3], messages=[user(content)])
