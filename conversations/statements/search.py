@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     column,
     func,
@@ -27,12 +28,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
-from conversations.models import LANGUAGES
+from conversations.models import LANGUAGES, SEARCHED_CHARACTERS
 from conversations.statements.tables import CONVERSATIONS, IS_KEPT, MESSAGE_IS_KEPT, MESSAGES
 
-# How far into a text a snippet is looked for. It takes time with the square of what is found:
+# In how much of a text a snippet is looked for. It takes time with the square of what is found:
 # for a hundred texts of 100,000 characters full of the words it took eight seconds.
 SNIPPET_CHARACTERS = 20_000
+# Neighbouring pieces of a text share as many characters, so that no words that stand together
+# are parted.
+_SHARED = 1000
 # A text without a known language.
 _PLAIN = ""
 # Ranks divided by 1 plus the logarithm of the length, so that long texts don't win by that alone.
@@ -62,11 +66,28 @@ def search_statement(
         page = page.where(position < tuple_(literal(rank, Double), literal(key)))
     best = page.order_by(*(part.desc() for part in position.clauses)).limit(limit).subquery("best")
     # Out here, so that it is made for the hits of the page alone.
-    snippet = func.ts_headline(best.c.config, best.c.text, best.c.query, marks, type_=Text)
+    piece = _piece(best.c.text, best.c.config, best.c.query)
+    snippet = func.ts_headline(best.c.config, piece, best.c.query, marks, type_=Text)
     shown = ("id", "rank", "conversation_id", "title", "message_id", "seq", "role")
     return select(*(best.c[name] for name in shown), snippet.label("snippet")).order_by(
         best.c.rank.desc(), best.c.id.desc()
     )
+
+
+def _piece(text: Any, config: Any, query: Any) -> Any:
+    """The first piece of a long text that fits the query by itself, else its beginning."""
+    searched = func.left(text, SEARCHED_CHARACTERS)
+    starts = range(1, SEARCHED_CHARACTERS + 1, SNIPPET_CHARACTERS - _SHARED)
+    pieces = [func.substr(searched, start, SNIPPET_CHARACTERS, type_=Text) for start in starts]
+    # CASE looks at one after the other, and at no more than it needs.
+    fitting = case(
+        *[
+            (func.to_tsvector(config, piece, type_=TSVECTOR).bool_op("@@")(query), piece)
+            for piece in pieces
+        ],
+        else_=pieces[0],
+    )
+    return case((func.length(text) <= SNIPPET_CHARACTERS, text), else_=fitting)
 
 
 def _queries(query: str) -> Any:
@@ -112,7 +133,7 @@ def _messages(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
             MESSAGES.c.id.label("message_id"),
             MESSAGES.c.seq,
             MESSAGES.c.role,
-            func.left(MESSAGES.c.text, SNIPPET_CHARACTERS).label("text"),
+            MESSAGES.c.text,
             queries.c.config,
             queries.c.query,
         )

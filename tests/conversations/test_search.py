@@ -200,13 +200,26 @@ async def test_a_snippet_is_short_and_about_the_words(api):
     assert len(whole(hit)) < 400
 
 
-async def test_far_into_a_long_text_words_are_found_and_the_snippet_is_its_beginning(api):
-    await start(api, messages=[user("before " * 5000 + "the wombat digs")])
+@pytest.mark.parametrize("before", [0, 18_980, 19_990, 20_010, 37_990, 60_000, 98_000])
+async def test_wherever_a_word_stands_in_a_long_text_the_snippet_shows_it(api, before):
+    name = f"wombat{before}"
+    text = ("before " * 20_000)[:before] + f" the {name} digs " + "after " * 10_000
+    await start(api, messages=[user(text)])
 
-    (hit,) = await find(api, "wombat")
+    (hit,) = await find(api, f'"the {name} digs"')
 
-    assert words(hit) == []
-    assert whole(hit).startswith("before before")
+    assert name in words(hit)
+    assert f"the {name} digs" in whole(hit)
+    assert len(whole(hit)) < 400
+
+
+async def test_of_words_that_stand_far_apart_in_a_long_text_the_snippet_is_its_beginning(api):
+    await start(api, messages=[user("numbat " + "between " * 5000 + "bandicoot")])
+
+    (hit,) = await find(api, "numbat bandicoot")
+
+    assert whole(hit).startswith("numbat between")
+    assert "bandicoot" not in whole(hit)
 
 
 async def test_the_readable_text_of_parts_is_found(api):
