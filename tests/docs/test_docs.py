@@ -1,10 +1,12 @@
 """The pages that speak of error codes speak of codes that exist, and of all that a caller meets."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from conversations import errors as conversations_errors
+from conversations.models import Base
 from project import handler
 from project.dev.settings import ROOT
 from tenants import errors
@@ -42,9 +44,35 @@ def test_every_code_that_an_administrator_meets_is_documented() -> None:
     assert raised_codes(administration) - general == named_codes("docs/administration.md")
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
-def test_links_and_pictures_lead_somewhere(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text()
-    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("conversations/*.md")]
 
-    assert [link for link in links if link and not (ROOT / "docs" / link).exists()] == []
+
+def headings(page: Path) -> set[str]:
+    """What links to parts of a page name."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", sorted(path.relative_to(ROOT).as_posix() for path in PAGES))
+def test_links_and_pictures_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text())
+    local = [link.partition("#") for link in links if "://" not in link]
+    targets = [
+        ((ROOT / page).parent / path if path else ROOT / page, part) for path, _, part in local
+    ]
+
+    assert [path for path, _ in targets if not path.exists()] == []
+    assert [
+        (path.name, part) for path, part in targets if part and part not in headings(path)
+    ] == []
+
+
+def test_the_page_about_the_module_names_its_tables_and_layers() -> None:
+    text = (ROOT / "conversations" / "README.md").read_text()
+    tables = re.findall(r"^\| `(\w+)` \|", text.partition("## Tables")[2], re.MULTILINE)
+    named = set(re.findall(r"`([\w/.]+)`", text))
+
+    assert set(tables) == set(Base.metadata.tables)
+    inside = (ROOT / "conversations").iterdir()
+    layers = {f"{path.name}/" if path.is_dir() else path.name for path in inside}
+    assert layers - named - {"__init__.py", "__pycache__/", "README.md"} == set()
