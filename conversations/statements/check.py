@@ -108,7 +108,10 @@ def _calls() -> list[Select[Any]]:
 
 
 def _orphans() -> Select[Any]:
-    """Outputs that belong to no call, not even to one that has none yet."""
+    """Outputs that belong to no call, not even to one that has none yet.
+
+    What another wire has kept as it came answers none natively: its kind is another.
+    """
     its_call = (
         select(1)
         .where(
@@ -127,6 +130,7 @@ def _orphans() -> Select[Any]:
     ).where(
         MESSAGES.c.conversation_id == _CONVERSATION_ID,
         MESSAGES.c.role == "tool",
+        MESSAGES.c.kind == "message",
         MESSAGE_IS_KEPT,
         ~its_call,
     )

@@ -215,6 +215,31 @@ async def test_nothing_is_wrong_where_nothing_was_done_by_hand(api, conversation
     assert await head_of(api, conversation) == before
 
 
+async def test_what_another_wire_keeps_is_nothing_to_mend(api):
+    """Outputs of its other types, and those that answer none of the conversation's calls."""
+    answer = {"type": "function_call_output", "output": "x"}
+    ask = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    items = [
+        *(
+            {**answer, "call_id": "gone"},
+            ask,
+            {**answer, "call_id": "c"},
+            {**answer, "call_id": "c"},
+        ),
+        {"type": "shell_call_output", "call_id": "s", "output": []},
+        {"type": "local_shell_call_output", "output": "{}"},
+    ]
+    conversation = await start(api)
+    url = f"http://localhost/openai/v1/conversations/{conversation['id']}/items"
+    written = (await api.post(url, json={"items": items})).json()["data"]
+
+    assert await check(api, conversation) == []
+    assert await repair(api, conversation) == []
+    kept = (await api.get(url, params={"order": "asc"})).json()["data"]
+    assert kept == written
+    assert len(kept) == len(items)
+
+
 async def test_a_finding_says_what_and_where(api, conversation, harm):
     await harm("UPDATE tool_calls SET status = 'failed' WHERE conversation_id = :id")
     await harm("UPDATE messages SET seq = seq + 10 WHERE conversation_id = :id AND seq > 3")
