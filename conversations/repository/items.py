@@ -81,7 +81,10 @@ async def find_held(
 async def free_ids(
     session: WriteSession, conversation_id: UUID, call_ids: Sequence[str], item_ids: Sequence[str]
 ) -> None:
-    """Take these ids from what has been deleted, so that it can be written anew."""
+    """Take these ids from what has been deleted, so that it can be written anew.
+
+    An output that is kept stays the deleted call's: its `call_id` changes with that of the call.
+    """
     in_call_ids, in_item_ids = (
         func.any(bindparam(name, ids, type_=ARRAY(Text)))
         for name, ids in (("call_ids", call_ids), ("item_ids", item_ids))
@@ -95,15 +98,22 @@ async def free_ids(
         )
         .values(external_id=None)
     )
-    await session.execute(
+    freed = (
         update(CALLS)
         .where(
             CALLS.c.conversation_id == conversation_id,
             CALLS.c.call_id == in_call_ids,
             ~CALL_IS_KEPT,
         )
-        # With a space, which no client's has.
+        # With a space, which no client's has: `service.keys.given_call_id` takes it off again.
         .values(call_id=CALLS.c.call_id + " " + cast(CALLS.c.id, Text))
+        .returning(CALLS.c.call_id, CALLS.c.output_message_id)
+        .cte("freed")
+    )
+    await session.execute(
+        update(MESSAGES)
+        .where(MESSAGES.c.id == freed.c.output_message_id)
+        .values(call_id=freed.c.call_id)
     )
     await session.execute(
         update(CALLS)

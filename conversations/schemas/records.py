@@ -34,6 +34,8 @@ Position = Annotated[int, Field(ge=1, le=2**62)]
 Cost = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=10)]
 Object = dict[str, Any]
 _CALL_ID: TypeAdapter[str] = TypeAdapter(CallId)
+# The same, or what was made of it so that another call could take it.
+_KeptCallId = Annotated[str, Field(pattern=r"^[!-.0-~]{1,255}( [!-~]{1,44})?$")]
 # Far enough from the ends of the calendar that every zone can show it.
 Moment = Annotated[
     AwareDatetime,
@@ -110,7 +112,7 @@ class CallRecord(Record):
     """
 
     id: ForeignId
-    call_id: Annotated[str, Field(min_length=1, max_length=300)]
+    call_id: _KeptCallId
     name: Annotated[str, Field(max_length=255)] = ""
     arguments: Object = Field(default={})
     status: CallStatus = "requested"
@@ -138,7 +140,7 @@ class CallRecord(Record):
 
 
 class MessageRecord(Record):
-    """text: what can be read of a content of parts. deleted_at: as for a call."""
+    """text: what can be read of a content of parts. call_id, deleted_at: as for a call."""
 
     type: Literal["message"]
     conversation_id: ForeignId
@@ -150,7 +152,7 @@ class MessageRecord(Record):
     content: Content | None = None
     text: MessageText | None = None
     language: Language | None = None
-    call_id: CallId | None = None
+    call_id: _KeptCallId | None = None
     model: Annotated[str, Field(max_length=255)] | None = None
     token_count: Count | None = None
     usage: UsageRecord | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 from conversations import errors, repository, schemas
 from conversations.schemas import CONVERSATION_PREFIX
 from conversations.service.conversations import get_conversation
-from conversations.service.keys import conversation_key
+from conversations.service.keys import conversation_key, given_call_id
 from conversations.service.messages import PREVIEW_CHARACTERS, append_messages, get_message
 from conversations.settings import get_settings
 from tenants.db.pagination import decode_cursor, make_page
@@ -43,7 +43,7 @@ async def edit_message(
     branch = await _fork(session, conversation_id, original["seq"] - 1, edited, answered=call_id)
     given = edited.model_dump(exclude_unset=True, exclude=_OWN)
     message = schemas.NewMessage.model_validate(
-        {**given, "role": original["role"], "call_id": call_id}
+        {**given, "role": original["role"], "call_id": given_call_id(call_id)}
     )
     messages = await append_messages(session, branch, [message])
     return {**await get_conversation(session, branch), "messages": messages}

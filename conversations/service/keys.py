@@ -12,3 +12,11 @@ def conversation_key(conversation_id: str) -> UUID:
     if key is None:
         raise errors.ConversationNotFound
     return key
+
+
+def given_call_id(call_id: str | None) -> str | None:
+    """The `call_id` as a client gave it, also if its call was deleted and another one has it now.
+
+    See `repository.free_ids`.
+    """
+    return call_id and call_id.partition(" ")[0]

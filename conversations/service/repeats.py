@@ -5,6 +5,7 @@ from typing import Any
 
 from conversations import errors, schemas
 from conversations.service.batch import dump_content
+from conversations.service.keys import given_call_id
 
 # What makes two messages the same, besides their tool calls.
 _COMPARED = ("role", "content", "call_id", "model", "token_count", "usage", "cost")
@@ -51,7 +52,8 @@ def _show(new: schemas.NewMessage) -> dict[str, Any]:
 def _narrow(shown: Mapping[str, Any]) -> dict[str, Any]:
     """What is compared."""
     calls = [{name: call[name] for name in _CALL_COMPARED} for call in shown["tool_calls"]]
-    return {**{name: shown[name] for name in _COMPARED}, "tool_calls": calls}
+    compared = {name: shown[name] for name in _COMPARED}
+    return {**compared, "call_id": given_call_id(shown["call_id"]), "tool_calls": calls}
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -118,6 +118,8 @@ async def _look(session: WriteSession, key: UUID, items: Sequence[dict[str, Any]
     kept = [row for row in held if not row["is_deleted"]]
     check_ids(items, [row["item_id"] or keys.get(row["key"]) for row in kept])
     if any(row["is_deleted"] for row in held):
+        # The head first, as whoever deletes what is freed here takes it.
+        await repository.lock_head(session, key)
         await repository.free_ids(session, key, call_ids, item_ids)
     calls.taken = {row["call_id"] for row in kept if row["call_id"] is not None}
     calls.open = {row["call_id"] for row in kept if row["is_open"]}

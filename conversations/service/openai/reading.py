@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from conversations.service.keys import given_call_id
 from conversations.service.openai.content import join_content
 
 _OWN_ID = re.compile(r"[a-z]+_([0-9a-f]{32})")
@@ -86,7 +87,7 @@ def _output(row: Any, extra: dict[str, Any]) -> dict[str, Any]:
     output: Any = row["text"]
     if row["content"] is not None or "output" in extra:
         output = join_content(row["text"], row["content"], extra.get("output"), row["role"])
-    content = {"call_id": row["call_id"], **extra, "output": output}
+    content = {"call_id": given_call_id(row["call_id"]), **extra, "output": output}
     return _item(row, "function_call_output", content)
 
 
