@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import case, func, insert, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from conversations.statements import (
     CALLS,
@@ -91,27 +92,25 @@ async def link_outputs(
 
     Returns the `call_id`s of those that have one.
     """
-    output = (
-        select(MESSAGES.c.id)
+    # All of them first, in one pass: no index leads from a call to what names it.
+    first = (
+        select(MESSAGES.c.call_id, MESSAGES.c.id)
+        .ext(distinct_on(MESSAGES.c.call_id))
         .where(
             MESSAGES.c.conversation_id == conversation_id,
             MESSAGES.c.role == "tool",
-            MESSAGES.c.call_id == CALLS.c.call_id,
+            MESSAGES.c.call_id.in_(call_ids),
             MESSAGE_IS_KEPT,
         )
-        .order_by(MESSAGES.c.seq)
-        .limit(1)
-        .scalar_subquery()
+        .order_by(MESSAGES.c.call_id, MESSAGES.c.seq)
+        .cte("first")
+        .prefix_with("MATERIALIZED")
     )
     statement = (
         update(CALLS)
-        .where(
-            CALLS.c.conversation_id == conversation_id,
-            CALLS.c.call_id.in_(call_ids),
-            output.is_not(None),
-        )
+        .where(CALLS.c.conversation_id == conversation_id, CALLS.c.call_id == first.c.call_id)
         .values(
-            output_message_id=output,
+            output_message_id=first.c.id,
             status=case((IS_OPEN, "succeeded"), else_=CALLS.c.status),
             updated_at=now,
         )

@@ -7,7 +7,9 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
+    Boolean,
     ColumnElement,
     Numeric,
     Select,
@@ -15,10 +17,13 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     cast,
+    false,
     func,
     literal_column,
     null,
+    or_,
     select,
+    true,
     union_all,
 )
 
@@ -46,14 +51,6 @@ _COLUMNS = {
     "counted": Numeric,
 }
 _CONVERSATION_ID = bindparam("target", type_=Uuid)
-_OUTPUT = MESSAGES.alias("output")
-_OUTPUT_OF_CALL = (
-    _OUTPUT.c.conversation_id == CALLS.c.conversation_id,
-    _OUTPUT.c.role == "tool",
-    _OUTPUT.c.call_id == CALLS.c.call_id,
-)
-_HAS_OUTPUT = select(1).where(*_OUTPUT_OF_CALL, _OUTPUT.c.id == CALLS.c.output_message_id).exists()
-_IS_NAMED = select(1).where(*_OUTPUT_OF_CALL, _OUTPUT.c.deleted_at.is_(None)).exists()
 _SUMS = (
     *("token_count", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
     "cost",
@@ -75,7 +72,8 @@ _COUNTS: dict[str, ColumnElement[Any]] = {
 def check_statement() -> Select[Any]:
     """Takes `target` and `at`; no row if there is no such conversation, one of NULLs if all is
     well there."""
-    parts = [*_calls(), _orphans(), _gaps(), *_counts()]
+    pairs = _pairs()
+    parts = [*_calls(pairs), _orphans(pairs), _gaps(), *_counts()]
     return in_conversation(
         select(union_all(*(part.limit(FINDINGS_OF_A_KIND) for part in parts)).subquery("findings")),
         _CONVERSATION_ID,
@@ -84,55 +82,87 @@ def check_statement() -> Select[Any]:
     )
 
 
-def _calls() -> list[Select[Any]]:
-    is_overdue = CALLS.c.deadline <= bindparam("at", type_=Timestamp)
+def _pairs() -> CTE:
+    """Calls and outputs, each with what else has its `call_id`.
+
+    One pass over them in order and no join, so that it costs the same however PostgreSQL estimates
+    tables that it has not analysed yet.
+    """
+    calls = select(
+        CALLS.c.call_id,
+        false().label("is_output"),
+        CALLS.c.message_id,
+        CALLS.c.output_message_id,
+        CALLS.c.status,
+        IS_OPEN.label("is_open"),
+        (CALLS.c.deadline <= bindparam("at", type_=Timestamp)).label("is_due"),
+        CALL_IS_KEPT.label("is_kept"),
+    ).where(CALLS.c.conversation_id == _CONVERSATION_ID)
+    outputs = select(
+        MESSAGES.c.call_id,
+        true(),
+        MESSAGES.c.id,
+        cast(null(), Uuid),
+        cast(null(), Text),
+        cast(null(), Boolean),
+        cast(null(), Boolean),
+        MESSAGE_IS_KEPT,
+    ).where(
+        MESSAGES.c.conversation_id == _CONVERSATION_ID,
+        MESSAGES.c.role == "tool",
+        # What another wire has kept as it came answers none natively.
+        or_(MESSAGES.c.kind == "message", MESSAGES.c.call_id.is_not(None)),
+    )
+    each = union_all(calls, outputs).subquery("each")
+    of_call_id: dict[str, Any] = {"partition_by": each.c.call_id}
+    call_first = of_call_id | {"order_by": each.c.is_output}
+    known = select(
+        *each.c,
+        func.bool_or(~each.c.is_output).over(**of_call_id).label("has_call"),
+        func.bool_or(each.c.is_output & each.c.is_kept).over(**of_call_id).label("is_named"),
+        # The call comes first, and there is only one.
+        func.first_value(each.c.output_message_id).over(**call_first).label("chosen"),
+    ).subquery("known")
+    is_chosen = known.c.is_output & (known.c.message_id == known.c.chosen)
+    has_output = func.coalesce(
+        func.bool_or(is_chosen).over(partition_by=known.c.call_id), literal_column("false")
+    )
+    return select(*known.c, has_output.label("has_output")).cte("pairs")
+
+
+def _calls(pairs: CTE) -> list[Select[Any]]:
+    p = pairs.c
     conditions = {
-        "overdue_call": (IS_OPEN, is_overdue, ~_IS_NAMED),
-        "open_call_with_output": (IS_OPEN, _IS_NAMED),
-        "call_without_output": (~IS_OPEN, ~_HAS_OUTPUT),
+        "overdue_call": (p.is_open, p.is_due, ~p.is_named),
+        "open_call_with_output": (p.is_open, p.is_named),
+        "call_without_output": (~p.is_open, ~p.has_output),
     }
     return [
-        _finding(
-            kind,
-            seq=MESSAGES.c.seq,
-            message_id=MESSAGES.c.id,
-            call_id=CALLS.c.call_id,
-            status=CALLS.c.status,
-        )
-        .select_from(CALLS.join(MESSAGES, MESSAGES.c.id == CALLS.c.message_id))
-        .where(
-            CALLS.c.conversation_id == _CONVERSATION_ID, CALL_IS_KEPT, MESSAGE_IS_KEPT, *condition
-        )
+        _of_message(kind, pairs, status=p.status).where(~p.is_output, p.is_kept, *condition)
         for kind, condition in conditions.items()
     ]
 
 
-def _orphans() -> Select[Any]:
-    """Outputs that belong to no call, not even to one that has none yet.
+def _orphans(pairs: CTE) -> Select[Any]:
+    """Outputs that belong to no call, not even to one that has none yet."""
+    p = pairs.c
+    is_its_output = func.coalesce(p.message_id == p.chosen, literal_column("false"))
+    belongs = p.has_call & (is_its_output | ~p.has_output)
+    return _of_message("output_without_call", pairs).where(p.is_output, ~belongs)
 
-    What another wire has kept as it came answers none natively: its kind is another.
-    """
-    its_call = (
-        select(1)
-        .where(
-            CALLS.c.conversation_id == MESSAGES.c.conversation_id,
-            CALLS.c.call_id == MESSAGES.c.call_id,
-            (CALLS.c.output_message_id == MESSAGES.c.id) | ~_HAS_OUTPUT,
+
+def _of_message(kind: str, pairs: CTE, **values: ColumnElement[Any]) -> Select[Any]:
+    """A finding at a message that is shown."""
+    return (
+        _finding(
+            kind,
+            seq=MESSAGES.c.seq,
+            message_id=MESSAGES.c.id,
+            call_id=pairs.c.call_id,
+            **values,
         )
-        .correlate(MESSAGES)
-        .exists()
-    )
-    return _finding(
-        "output_without_call",
-        seq=MESSAGES.c.seq,
-        message_id=MESSAGES.c.id,
-        call_id=MESSAGES.c.call_id,
-    ).where(
-        MESSAGES.c.conversation_id == _CONVERSATION_ID,
-        MESSAGES.c.role == "tool",
-        MESSAGES.c.kind == "message",
-        MESSAGE_IS_KEPT,
-        ~its_call,
+        .select_from(pairs.join(MESSAGES, MESSAGES.c.id == pairs.c.message_id))
+        .where(MESSAGE_IS_KEPT)
     )
 
 
