@@ -7,8 +7,10 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
+    Integer,
     Text,
     Uuid,
+    and_,
     bindparam,
     case,
     cast,
@@ -80,6 +82,9 @@ def _walk_backwards(target: Any) -> CTE:
     """The positions from the end of the conversation on, with what they cost at the least.
 
     What a tool put out costs where its call stands, for without that one it is left out.
+    What is deleted is passed like the rest: looked for by the index alone, the next position is
+    found there even where PostgreSQL knows nothing of the table yet, and would sort all that is
+    before it instead, time and again.
     """
     walk = (
         select(
@@ -90,16 +95,17 @@ def _walk_backwards(target: Any) -> CTE:
         .where(CONVERSATIONS.c.id == target)
         .cte("walk", recursive=True)
     )
-    cost = case((_SPEAKS, _least_tokens(MESSAGES) + _outputs_of_message()), else_=_ZERO)
+    is_read = and_(_SPEAKS, MESSAGE_IS_KEPT)
+    cost = case((is_read, _least_tokens(MESSAGES) + _outputs_of_message()), else_=_ZERO)
     step = (
-        select(_M.seq, cost.label("cost"))
-        .where(_M.conversation_id == target, _M.seq < walk.c.seq, MESSAGE_IS_KEPT)
+        select(_M.seq, cost.label("cost"), cast(MESSAGE_IS_KEPT, Integer).label("rows"))
+        .where(_M.conversation_id == target, _M.seq < walk.c.seq)
         .order_by(_M.seq.desc())
         .limit(1)
         .lateral("step")
     )
     return walk.union_all(
-        select(step.c.seq, walk.c.total + step.c.cost, walk.c.rows + 1)
+        select(step.c.seq, walk.c.total + step.c.cost, walk.c.rows + step.c.rows)
         .select_from(walk.join(step, true()))
         .where(
             walk.c.total <= bindparam("budget", type_=BigInteger),

@@ -10,6 +10,7 @@ from tenants import lifecycle
 from tenants.db.engine import get_engine
 from tenants.db.pagination import encode_cursor
 from tenants.db.unit_of_work import read_session, write_session
+from tenants.testing import API, connect
 from tests.conversations.test_repository import counted_statements
 from tests.conversations.test_router import read
 
@@ -79,7 +80,7 @@ def explained():
         sent.append((statement, parameters))
 
     def note_sent(query):
-        if query.query.startswith("SELECT") and query.args is not None:
+        if query.query.startswith(("SELECT", "WITH")) and query.args is not None:
             sent.append((query.query, query.args))
 
     def listen_to(_connection, record, _proxy):
@@ -100,9 +101,9 @@ def explained():
 
 
 async def plan_of(tenant, api, path, **query):
-    """The steps of the one statement that a read costs, as they run, and the answer's items."""
+    """The steps of the one statement that a read costs, as they run, and its answer."""
     with counted_statements() as statements, explained() as sent:
-        page = await read(api, path, **query)
+        answer = await read(api, path, **query)
     assert len(statements) == 1, statements
     (statement, arguments) = sent[0]
     async with read_session(tenant.ref) as session:
@@ -110,7 +111,7 @@ async def plan_of(tenant, api, path, **query):
         raw = await (await session.connection()).get_raw_connection()
         explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, FORMAT JSON)"
         (row,) = await raw.driver_connection.fetch(f"{explain} {statement}", *arguments)
-    return list(flatten(row[0][0]["Plan"])), page["data"]
+    return list(flatten(row[0][0]["Plan"])), answer
 
 
 def flatten(step):
@@ -165,9 +166,9 @@ def assert_reads_a_range(plan, table, index):
 async def test_a_page_of_ten_thousand_conversations_reads_a_range_of_an_index(
     api, tenant, query, index
 ):
-    plan, items = await plan_of(tenant, api, "/conversations", limit=50, **query)
+    plan, page = await plan_of(tenant, api, "/conversations", limit=50, **query)
 
-    assert len(items) == 50
+    assert len(page["data"]) == 50
     assert_reads_a_range(plan, "conversations", f"conversations_{index}_idx")
     assert not any(step["Node Type"] == "Sort" for step in plan), plan
     assert rows_read(plan, "conversations") == 51, plan
@@ -177,9 +178,9 @@ async def test_a_page_in_the_middle_goes_on_in_the_index(api, tenant):
     first = await read(api, "/conversations", limit=100, active_before="2026-01-04T00:00:00Z")
     query = {"active_before": "2026-01-04T00:00:00Z", "after": first["next_cursor"]}
 
-    plan, items = await plan_of(tenant, api, "/conversations", limit=50, **query)
+    plan, page = await plan_of(tenant, api, "/conversations", limit=50, **query)
 
-    assert len(items) == 50
+    assert len(page["data"]) == 50
     assert_reads_a_range(plan, "conversations", "conversations_last_activity_at_idx")
     assert any("ROW(last_activity_at, id) <" in step.get("Index Cond", "") for step in plan), plan
     assert rows_read(plan, "conversations") == 51, plan
@@ -188,9 +189,9 @@ async def test_a_page_in_the_middle_goes_on_in_the_index(api, tenant):
 async def test_a_users_conversations_of_some_time_are_looked_for_among_the_users(api, tenant):
     query = {"user_id": "user 7", "active_after": "2026-01-03T00:00:00Z"}
 
-    plan, items = await plan_of(tenant, api, "/conversations", limit=50, **query)
+    plan, page = await plan_of(tenant, api, "/conversations", limit=50, **query)
 
-    assert len(items) == 50
+    assert len(page["data"]) == 50
     assert "conversations_user_id_idx" in {step.get("Index Name") for step in plan}, plan
     assert rows_read(plan, "conversations") <= CONVERSATIONS / 100, plan
 
@@ -205,12 +206,12 @@ async def test_a_page_of_a_hundred_thousand_messages_reads_a_range_of_an_index(
         listing = ["messages", LOG_ID, order]
         query["after"] = encode_cursor(tenant.ref, listing, (position,))
 
-    plan, items = await plan_of(tenant, api, f"/conversations/{LOG_ID}/messages", **query)
+    plan, page = await plan_of(tenant, api, f"/conversations/{LOG_ID}/messages", **query)
 
     step = 1 if order == "asc" else -1
     first = (position or (0 if order == "asc" else MESSAGES + 1)) + step
-    assert [item["seq"] for item in items] == list(range(first, first + 50 * step, step))
-    assert sum(len(item["tool_calls"]) for item in items) == 10
+    assert [item["seq"] for item in page["data"]] == list(range(first, first + 50 * step, step))
+    assert sum(len(item["tool_calls"]) for item in page["data"]) == 10
     assert_reads_a_range(plan, "messages", "messages_conversation_id_seq_key")
     assert_reads_a_range(plan, "tool_calls", "tool_calls_message_id_index_key")
     assert rows_read(plan, "messages") == 51, plan
@@ -218,17 +219,69 @@ async def test_a_page_of_a_hundred_thousand_messages_reads_a_range_of_an_index(
 
 
 async def test_a_search_looks_its_words_up_in_the_index(api, tenant):
-    plan, items = await plan_of(tenant, api, "/search", limit=100, q="word4321 common")
+    plan, page = await plan_of(tenant, api, "/search", limit=100, q="word4321 common")
 
-    assert len(items) == MESSAGES // 5000
+    assert len(page["data"]) == MESSAGES // 5000
     indexes = {step.get("Index Name") for step in plan if step["Node Type"] == "Bitmap Index Scan"}
     assert indexes >= {"messages_search_idx", "conversations_title_idx"}, plan
     assert not any(step["Node Type"] == "Seq Scan" for step in plan), plan
-    assert rows_read(plan, "messages") <= 2 * len(items), plan
+    assert rows_read(plan, "messages") <= 2 * len(page["data"]), plan
 
 
 async def test_a_search_for_a_title_looks_it_up_in_the_index(api, tenant):
-    plan, (item,) = await plan_of(tenant, api, "/search", q='"title 4321"')
+    plan, page = await plan_of(tenant, api, "/search", q='"title 4321"')
 
+    (item,) = page["data"]
     assert item["title"] == "Title 4321"
     assert not any(step["Node Type"] == "Seq Scan" for step in plan), plan
+
+
+# Before PostgreSQL has analysed a table
+
+
+@pytest.fixture(scope="module")
+async def unknown(make_tenant):
+    """A tenant with a fork of three thousand messages, whose tables nobody has analysed yet.
+
+    A third of the messages has an open call; another third are outputs of other calls, of which the
+    conversation has none.
+    """
+    tenant, length = await make_tenant(), 3000
+    async with lifecycle.owner_connection() as connection:
+        for table in ("conversations", "messages", "tool_calls"):
+            off = "SET (autovacuum_enabled = false)"
+            await connection.execute(text(f"ALTER TABLE {tenant.ref.schema}.{table} {off}"))
+        await connection.commit()
+    async with write_session(tenant.ref) as session:
+        for statement in (
+            "INSERT INTO conversations (id, last_seq, message_count, created_at, updated_at,"
+            " last_activity_at) VALUES (:log, :last, :last, now(), now(), now())",
+            "INSERT INTO messages (id, conversation_id, seq, role, text, call_id, created_at)"
+            " SELECT gen_random_uuid(), :log, n, (ARRAY['user', 'assistant', 'tool'])[n % 3 + 1],"
+            " 'word', CASE n % 3 WHEN 2 THEN 'gone ' || n END, now()"
+            " FROM generate_series(1, :last) AS n",
+            "INSERT INTO tool_calls (id, conversation_id, message_id, index, call_id, name,"
+            " arguments, created_at, updated_at)"
+            " SELECT gen_random_uuid(), :log, id, 0, 'call ' || seq, 'look_up', '{}', now(), now()"
+            " FROM messages WHERE role = 'assistant'",
+        ):
+            await session.execute(
+                text(statement.replace(":log", "CAST(:log AS uuid)")), {"log": LOG, "last": length}
+            )
+    return tenant, length
+
+
+@pytest.mark.parametrize(("route", "query"), [("check", {}), ("context", {"max_tokens": 200_000})])
+async def test_a_long_conversation_is_read_a_few_times_though_nothing_is_known_of_it(
+    application, unknown, route, query
+):
+    """And not once for each of its messages."""
+    tenant, length = unknown
+    base_url = f"http://localhost{API}"
+    async with connect(application, base_url=base_url, tenant=tenant) as api:
+        forked = await api.post(f"/conversations/{LOG_ID}/forks", json={"at_seq": length})
+        path = f"/conversations/{forked.json()['id']}/{route}"
+        plan, _ = await plan_of(tenant, api, path, **query)
+
+    assert rows_read(plan, "messages") <= 4 * length, plan
+    assert rows_read(plan, "tool_calls") <= 4 * length, plan
