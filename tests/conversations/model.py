@@ -14,7 +14,12 @@ Refusal = tuple[int, str]
 
 @dataclass
 class Call:
-    """A tool call. needs_approval: whether it was to be approved before anything else."""
+    """A tool call.
+
+    needs_approval: whether it was to be approved before anything else. due: since when its deadline
+    has passed, as a number that grows. item, external_id: as in Entry. freed: whether its `call_id`
+    was taken from it, once it was hidden.
+    """
 
     call_id: str
     needs_approval: bool
@@ -24,6 +29,10 @@ class Call:
     decided_by: str | None = None
     output: "Entry | None" = None
     hidden: bool = False
+    due: int | None = None
+    external_id: str | None = None
+    item: Mapping[str, Any] | None = None
+    freed: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -50,7 +59,12 @@ class Call:
 
 @dataclass
 class Entry:
-    """A message. body: as it was sent. id: as the service has called it."""
+    """A message.
+
+    kind: `message`, or the type of the other wire's item that it keeps. body: as it was sent
+    natively. item: as the other wire has answered it. id: as the service has called it. freed:
+    whether the `call_id` that it answers is another call's by now.
+    """
 
     position: int
     role: str
@@ -63,6 +77,14 @@ class Entry:
     body: Mapping[str, Any] | None = None
     id: str | None = None
     hidden: bool = False
+    kind: str = "message"
+    item: Mapping[str, Any] | None = None
+    freed: bool = False
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it is an item itself, besides its calls."""
+        return self.text is not None or self.kind != "message"
 
     @property
     def kept_calls(self) -> list[Call]:
@@ -81,10 +103,11 @@ class Entry:
             "id": self.id,
             "seq": self.position,
             "role": self.role,
+            "kind": self.kind,
             "content": self.text,
             "token_count": self.tokens,
             "external_id": self.external_id,
-            "call_id": self.call_id,
+            "call_id": f"{self.call_id} (freed)" if self.freed else self.call_id,
             "synthetic": self.synthetic,
             "tool_calls": [call.show() for call in self.kept_calls],
         }
@@ -113,10 +136,11 @@ def read_body(body: Mapping[str, Any]) -> Entry:
 
 @dataclass
 class Log:
-    """A conversation."""
+    """A conversation. summaries: first and last position, and text."""
 
     entries: list[Entry] = field(default_factory=list)
     archived: bool = False
+    summaries: list[tuple[int, int, str]] = field(default_factory=list)
 
     @property
     def last_seq(self) -> int:
@@ -136,10 +160,19 @@ class Log:
         """What was used stays used, whatever is deleted."""
         return sum(entry.tokens or 0 for entry in self.entries)
 
+    @property
+    def overdue(self) -> list[Call]:
+        """Calls that are to expire, the longest overdue first."""
+        due = [call for call in self.calls.values() if call.is_open and call.due is not None]
+        return sorted(due, key=lambda call: call.due or 0)
+
+    def all_calls(self) -> Iterator[Call]:
+        return (call for entry in self.entries for call in entry.calls)
+
     def items(self) -> Iterator[tuple[Entry, Call | None]]:
         """What the other wire makes of the log: each content, and each call."""
         for entry in self.shown:
-            if entry.text is not None:
+            if entry.has_content:
                 yield entry, None
             for call in entry.kept_calls:
                 yield entry, call
@@ -168,7 +201,7 @@ class Log:
 
     def _judge_calls(self, fresh: Sequence[Entry]) -> set[Refusal]:
         statuses = {call_id: call.status for call_id, call in self.calls.items()}
-        taken = {call.call_id for entry in self.entries for call in entry.calls}
+        taken = {call.call_id for call in self.all_calls() if not call.freed}
         refusals: set[Refusal] = set()
         for entry in fresh:
             if entry.call_id is not None:
@@ -210,6 +243,8 @@ class Log:
             return {(409, "approval_not_awaited")}
         if verb in ("start", "result", "fail") and is_awaiting:
             return {(409, "tool_call_awaits_approval")}
+        if verb in ("start", "approve") and call.due is not None:
+            return {(409, "tool_call_overdue")}
         return set()
 
     @staticmethod
@@ -247,6 +282,16 @@ class Log:
             text = f"The tool call was {status}." if is_synthetic else detail
             self.add(Entry(0, "tool", text, call_id=call.call_id, synthetic=is_synthetic))
             call.status, call.error = status, detail if verb == "fail" else None
+
+    def expire(self) -> list[Entry]:
+        """What a sweep does: each overdue call gets an output, archived or not."""
+        outputs = []
+        for call in self.overdue:
+            text = "The tool call expired without a result."
+            self.add(Entry(0, "tool", text, call_id=call.call_id, synthetic=True))
+            call.status = "expired"
+            outputs.append(self.entries[-1])
+        return outputs
 
     def hide(self, entry: Entry, call: Call | None) -> None:
         """Delete an item; a message goes with its last one."""
