@@ -2,12 +2,16 @@
 kept apart by giving each fresh tenants instead of a transaction that is rolled back."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
+from structlog.contextvars import merge_contextvars
+from structlog.stdlib import add_log_level, add_logger_name
+from structlog.testing import capture_logs
 
 from project.asgi import Application
 from project.asgi import application as asgi_application
@@ -34,6 +38,14 @@ async def application(registry: None) -> AsyncIterator[Application]:
     await asgi_application.stop()
     # The thread in which the ORM's part of async code runs has connections of its own.
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """What we log while the test runs, an entry each, whatever its level."""
+    described = [merge_contextvars, add_logger_name, add_log_level]
+    with capture_logs(described) as entries:
+        yield entries
 
 
 @pytest.fixture

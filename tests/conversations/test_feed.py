@@ -215,7 +215,7 @@ class TestPatience:
             assert 3 < stream.reader.comments < 12
 
     async def test_a_reader_that_does_not_read_is_dropped(
-        self, application, tenant, api, conversation, with_settings, caplog
+        self, application, tenant, api, conversation, with_settings, logged
     ):
         with_settings(stream_send_timeout_seconds=0.2)
         async with open_stream(application, tenant.key, path_of(conversation)) as stream:
@@ -223,7 +223,7 @@ class TestPatience:
             await append(api, conversation, USER)
             await stream.ended(3)
             assert stream.exchange.sent[-1]["more_body"] is True
-        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+        assert not [entry for entry in logged if entry["level"] == "error"]
 
     async def test_a_thousand_idle_streams_hold_no_connection(
         self, application, tenant, api, few_connections

@@ -1,9 +1,7 @@
 import errno
-import logging
 import tempfile
 import time
 from datetime import UTC, datetime
-from io import StringIO
 
 import orjson
 import pytest
@@ -12,13 +10,13 @@ from sqlalchemy import text
 
 from project.gateway import Gateway
 from project.health import readiness
-from project.logging import set_up_logging
 from tenants.apps import get_settings
 from tenants.db import engine
 from tenants.db.unit_of_work import read_session
 from tenants.directory import get_directory, set_directory
 from tenants.errors import DatabaseUnavailable
 from tenants.models import Domain
+from tests.log import log_as_production
 from tests.project.exchange import LOCAL, Exchange
 
 PATH = "/api/v1/conversations"
@@ -44,15 +42,9 @@ def gateway(application):
 @pytest.fixture
 def log_lines():
     """What has been logged, as production would write it: `log_lines()`, a line each."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    set_up_logging({"log_format": "json", "level": "INFO"})
-    written = StringIO()
-    root.handlers[0].setStream(written)
-    # The client that asks is in the same process, and logs too.
-    yield lambda: [line for line in written.getvalue().splitlines() if "httpx" not in line]
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with log_as_production("INFO") as written:
+        # The client that asks is in the same process, and logs too.
+        yield lambda: [line for line in written.getvalue().splitlines() if "httpx" not in line]
 
 
 # Request ids and the access log

@@ -1,5 +1,4 @@
 import asyncio
-import logging
 import time
 
 import asyncpg
@@ -127,9 +126,8 @@ async def test_a_request_that_the_server_cancels_ends_as_cancelled_and_is_rolled
 
 
 async def test_a_disconnect_is_logged_as_such_with_its_tenant(
-    application, tenant, slow_start, caplog
+    application, tenant, slow_start, logged
 ):
-    caplog.set_level(logging.INFO)
     exchange = ask(tenant, "POST", body=b"{}")
     running = asyncio.create_task(exchange.run(application))
     await until(is_sleeping_in_the_database)
@@ -137,12 +135,11 @@ async def test_a_disconnect_is_logged_as_such_with_its_tenant(
     exchange.disconnected.set()
     await running
 
-    (line,) = [record.msg for record in caplog.records if record.name == "project.gateway"]
+    (line,) = [entry for entry in logged if entry["logger"] == "project.gateway"]
     assert (line["status"], line["tenant"]) == (499, tenant.slug)
 
 
-async def test_a_disconnect_after_the_answer_changes_nothing(application, tenant, caplog):
-    caplog.set_level(logging.INFO)
+async def test_a_disconnect_after_the_answer_changes_nothing(application, tenant):
     exchange = ask(tenant, "POST", body=b"{}")
 
     async def send(message):

@@ -1,8 +1,6 @@
 """The pages of people who sign in, over HTTP as they are served."""
 
 import asyncio
-import io
-import logging
 import re
 import threading
 import time
@@ -16,12 +14,12 @@ from django.contrib.sessions.models import Session
 from django.core import mail
 from django.utils import timezone
 
-from project.logging import set_up_logging
 from tenants import lifecycle
 from tenants.accounts import views
 from tenants.actor import Actor, ActorKind
 from tenants.models import AuditEntry, Membership, User
 from tenants.testing import TESTER
+from tests.log import log_as_production
 from tests.tenants.browser import Browser
 from tests.tenants.people import join, make_user, new_email
 
@@ -571,12 +569,7 @@ async def test_a_tenant_that_is_being_deleted_cannot_be_joined(browser, make_ten
 
 
 async def test_links_and_passwords_are_in_no_log_line(browser, tenant):
-    root = logging.getLogger()
-    kept, level = root.handlers[:], root.level
-    set_up_logging({"log_format": "json", "level": "DEBUG"})
-    written = io.StringIO()
-    root.handlers[0].setStream(written)
-    try:
+    with log_as_production("DEBUG") as written:
         path = await invite(tenant)
         page = await browser.get(path)
         await browser.post(path)  # Refused for want of a token, which Django logs.
@@ -584,10 +577,6 @@ async def test_links_and_passwords_are_in_no_log_line(browser, tenant):
         await ask_for_reset(browser, (await User.objects.alatest("pk")).email)
         reset = path_in((await mails(2))[1])
         await browser.get(reset)
-    finally:
-        root.handlers[:] = kept
-        root.setLevel(level)
-
     lines = [line for line in written.getvalue().splitlines() if '"httpx"' not in line]
     logged = "\n".join(lines)
     assert '"path":"/accounts/invitations/[redacted]' in logged

@@ -1,7 +1,6 @@
 """Who is let in, over HTTP: by key, by host, and by both when they agree."""
 
 import asyncio
-import io
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,13 +9,13 @@ import httpx
 import pytest
 from django.conf import settings as django_settings
 
-from project.logging import set_up_logging
 from tenants import lifecycle
 from tenants.directory import get_directory, set_directory
 from tenants.errors import DatabaseUnavailable
 from tenants.keys import find_public_id, generate_key, hash_key
 from tenants.models import ApiKey, Domain, Tenant
 from tenants.testing import TESTER, connect
+from tests.log import log_as_production
 
 LIST = "/api/v1/conversations"
 
@@ -44,16 +43,9 @@ def no_directory(application):
 @pytest.fixture
 def log_lines(monkeypatch):
     """Everything that is logged, down to the access lines, as it is written."""
-    root = logging.getLogger()
-    kept, level = root.handlers[:], root.level
-    set_up_logging({"log_format": "json", "level": "DEBUG"})
     monkeypatch.setattr(logging.getLogger("httpx"), "disabled", True)  # It is the client here.
-    (handler,) = root.handlers
-    written = io.StringIO()
-    handler.setStream(written)
-    yield written.getvalue
-    root.handlers[:] = kept
-    root.setLevel(level)
+    with log_as_production("DEBUG") as written:
+        yield written.getvalue
 
 
 def bearer(text):

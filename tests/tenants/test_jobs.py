@@ -287,7 +287,7 @@ class TestFailures:
         ],
         ids=repr,
     )
-    async def test_a_tenant_that_fails_keeps_no_other_from_it(self, stub, members, error, caplog):
+    async def test_a_tenant_that_fails_keeps_no_other_from_it(self, stub, members, error, logged):
         stub.does[members[0]] = failing(error)
 
         await stub.run_slice()
@@ -295,7 +295,7 @@ class TestFailures:
         assert sorted(stub.seen) == sorted(members[:3])
         row = await stub.get_pass()
         assert (row.done, row.failed, row.dealt_with) == (3, 1, 4)
-        (entry,) = [each.msg for each in caplog.records if each.msg["event"] == "job.failed"]
+        (entry,) = [each for each in logged if each["event"] == "job.failed"]
         assert (entry["job"], entry["tenant"]) == (stub.module_job.name, members[0])
         assert entry["reason"]
 

@@ -1,7 +1,6 @@
 """What is under way when a tenant is suspended or a key revoked, and how much may be at once."""
 
 import asyncio
-import logging
 import time
 
 import orjson
@@ -173,19 +172,17 @@ class TestEnded:
         exchange.disconnected.set()
         await asyncio.wait_for(task, 5)
 
-    async def test_it_is_logged_as_what_it_is(self, application, tenant, streaming, caplog):
-        caplog.set_level(logging.INFO)
+    async def test_it_is_logged_as_what_it_is(self, application, tenant, streaming, logged):
         task = await begin(application, ask(tenant.key))
 
         await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
         await asyncio.wait([task], timeout=2)
 
-        events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-        ended = [event for event in events if event["event"] == "request.ended"]
+        ended = [entry for entry in logged if entry["event"] == "request.ended"]
         assert [(event["code"], event["tenant"]) for event in ended] == [
             ("tenant_suspended", tenant.slug)
         ]
-        assert not [event for event in events if event["level"] == "error"]
+        assert not [entry for entry in logged if entry["level"] == "error"]
 
     async def test_nothing_is_left_over(self, application, tenant):
         for _ in range(5):
