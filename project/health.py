@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from sqlalchemy import text
+import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
-from tenants.db.engine import get_engine
+from tenants.db.engine import get_pool
 from tenants.db.unit_of_work import get_pool_state
 from tenants.directory import get_directory
 from tenants.errors import DatabaseUnavailable
@@ -48,8 +48,8 @@ async def _check_registry() -> str:
 
 async def _check_database() -> str:
     try:
-        async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS), get_engine().connect() as connection:
-            await connection.execute(text("SELECT 1"))
-    except (SQLAlchemyError, OSError):
+        async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS), get_pool().lend() as connection:
+            await connection.driver.fetchval("SELECT 1")
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return "unavailable"
     return "ok"

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from conversations.schemas.base import Input
 
 TOKEN_KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_NO_COUNTS = [None] * len(TOKEN_KINDS)
 # The column has 20 digits, 10 of them behind the point.
 _COST = re.compile(r"\d{1,10}(\.\d{1,10})?", re.ASCII)
 _MAX_COST, _COST_PLACES = 10**10, 10
@@ -85,8 +86,11 @@ class UsageTotals(TypedDict):
 
 def show_usage(row: Mapping[str, Any]) -> Usage | None:
     """The tokens in a row that has a column for each kind, or None where it has none."""
-    usage: Any = {kind: row[kind] for kind in TOKEN_KINDS}
-    return usage if any(count is not None for count in usage.values()) else None
+    counts = [row[kind] for kind in TOKEN_KINDS]
+    if counts == _NO_COUNTS:
+        return None
+    usage: Any = dict(zip(TOKEN_KINDS, counts, strict=True))
+    return usage  # type: ignore[no-any-return]
 
 
 def show_cost(cost: Decimal | None) -> str | None:

@@ -1,11 +1,10 @@
-"""Engines: one pool of runtime connections per tenant database and event loop.
+"""Engines, and one pool of runtime connections per tenant database and event loop.
 
-An asyncpg connection belongs to the event loop that opened it, so engines are kept per loop:
-the server has one loop and one engine, a command or a test may have others.
+An asyncpg connection belongs to the event loop that opened it, so pools are kept per loop: the
+server has one loop and one pool, a command or a test may have others.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,20 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from tenants.db.connection import TenantConnection
+from tenants.db.pool import Pool
 from tenants.db.statement import dump_json
 from tenants.settings import EngineSettings
 
 _settings: EngineSettings | None = None
-_engines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncEngine]] = WeakKeyDictionary()
-
-
-@dataclass(frozen=True, slots=True)
-class PoolState:
-    """A pool at one moment: its bound, the connections handed out, and the requests waiting."""
-
-    size: int
-    in_use: int
-    waiting: int
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Pool]] = WeakKeyDictionary()
 
 
 def configure(settings: EngineSettings) -> None:
@@ -38,40 +29,40 @@ def configure(settings: EngineSettings) -> None:
     _settings = settings
 
 
-def get_engine(database: str = "default") -> AsyncEngine:
-    """The running loop's engine for a tenant database, made at the first call.
+def get_pool(database: str = "default") -> Pool:
+    """The running loop's pool for a tenant database, made at the first call.
 
     Raises LookupError for an alias that no setting knows.
     """
     if database != "default":
         raise LookupError(f"there is no tenant database {database!r}")
-    engines = _engines.setdefault(asyncio.get_running_loop(), {})
-    if database not in engines:
-        engines[database] = create_runtime_engine(get_settings())
-    return engines[database]
+    pools = _pools.setdefault(asyncio.get_running_loop(), {})
+    if database not in pools:
+        pools[database] = create_runtime_pool(get_settings())
+    return pools[database]
+
+
+def get_engine(database: str = "default") -> AsyncEngine:
+    """The engine of that pool, for whoever wants a connection that is not one of it."""
+    return get_pool(database).engine
 
 
 async def dispose_engines() -> None:
     """Close the running loop's connections."""
-    for engine in _engines.pop(asyncio.get_running_loop(), {}).values():
-        await engine.dispose()
+    for pool in _pools.pop(asyncio.get_running_loop(), {}).values():
+        await pool.close()
 
 
-def create_runtime_engine(settings: EngineSettings) -> AsyncEngine:
-    """A pooled engine of the runtime login, whose every transaction enters its tenant."""
-    engine = create_engine(
-        settings.runtime_url.get_secret_value(),
-        settings,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=settings.pool_size,
-        max_overflow=0,
-        pool_timeout=settings.pool_timeout_seconds,
-        pool_recycle=settings.pool_recycle_seconds,
-        # The most recently used connection first: its backend has the warmest caches.
-        pool_use_lifo=True,
-    )
+def create_runtime_pool(settings: EngineSettings) -> Pool:
+    """A pool of the runtime login, whose every transaction enters its tenant."""
+    engine = create_engine(settings.runtime_url.get_secret_value(), settings, poolclass=NullPool)
     event.listen(engine.sync_engine, "begin", _set_scope)
-    return engine
+    return Pool(
+        engine,
+        settings.pool_size,
+        timeout_seconds=settings.pool_timeout_seconds,
+        recycle_seconds=settings.pool_recycle_seconds,
+    )
 
 
 def create_owner_engine(kept_connections: int = 0) -> AsyncEngine:

@@ -5,13 +5,14 @@ its rows as asyncpg does. The few statements that carry most of the traffic go p
 in Core like all others, run by `ReadSession.fetch`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import orjson
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql import asyncpg as dialects
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 
 def dump_json(value: Any) -> str:
@@ -33,23 +34,25 @@ class CompiledStatement:
         assert isinstance(compiled, SQLCompiler)
         assert not compiled.post_compile_params  # `IN` with a list of values: write it out.
         self.sql = compiled.string
-        self._names = tuple(compiled.positiontup or ())
+        names = compiled.positiontup or ()
         required = {name for name, bind in compiled.binds.items() if bind.required}
-        values = compiled.construct_params(dict.fromkeys(required))
-        self._constants = {name: values[name] for name in self._names if name not in required}
-        processors = {
-            name: compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
-            for name in required
-        }
-        self._processors = {name: found for name, found in processors.items() if found}
+        # The arguments with their constants in place, and where the values go.
+        constants = compiled.construct_params(dict.fromkeys(required))
+        self._arguments = [constants[name] for name in names]
+        self._places = [
+            (place, name, _processor(compiled.binds[name].type))
+            for place, name in enumerate(names)
+            if name in required
+        ]
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in the order of `$1, $2, …`. Raises KeyError if one is missing."""
-        return [
-            self._constants[name]
-            if name in self._constants
-            else self._processors[name](values[name])
-            if name in self._processors
-            else values[name]
-            for name in self._names
-        ]
+        arguments = self._arguments.copy()
+        for place, name, process in self._places:
+            arguments[place] = values[name] if process is None else process(values[name])
+        return arguments
+
+
+def _processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """What makes a value of this type into one that the driver takes, if anything has to."""
+    return kind.dialect_impl(_DIALECT).bind_processor(_DIALECT)

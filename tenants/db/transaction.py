@@ -1,21 +1,20 @@
 """One transaction of one tenant, on one connection of the pool.
 
-SQLAlchemy's pool hands out the connection, and its adapter of asyncpg keeps track of the
-transaction. But begin, commit and the statements of `fetch` don't pass through its `Connection`
-and `Session`: for a request of one statement these took more processor time than all the rest.
-Whoever wants them gets them, in this same transaction, from `core`.
+SQLAlchemy's adapter of asyncpg keeps track of the transaction. But begin, commit and the
+statements of `fetch` don't pass through its `Connection` and `Session`: for a request of one
+statement these took more processor time than all the rest. Whoever wants them gets them, in this
+same transaction, from `core`.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, exc
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from tenants.db.pool import Pool, PooledConnection
 from tenants.db.statement import CompiledStatement
 from tenants.tenant import TenantRef
 
@@ -24,94 +23,106 @@ class ScopedTransaction:
     """A transaction inside a tenant. Raises DBAPIError as SQLAlchemy itself does."""
 
     def __init__(
-        self, engine: AsyncEngine, pooled: Any, tenant: TenantRef, *, read_only: bool
+        self, pool: Pool, pooled: PooledConnection, tenant: TenantRef, *, read_only: bool
     ) -> None:
-        self._engine = engine.sync_engine
+        self._pool = pool
         self._pooled = pooled
-        # SQLAlchemy's face of the connection, and asyncpg's.
-        self._adapter: Any = pooled.dbapi_connection
-        self._driver: Any = pooled.driver_connection
+        self._adapter: Any = pooled.adapter
+        self._driver: Any = pooled.driver
         self._scope = {"tenant": tenant, "read_only": read_only}
         self._opened_at = monotonic()
 
     @classmethod
-    async def open(
-        cls, engine: AsyncEngine, tenant: TenantRef, *, read_only: bool
-    ) -> "ScopedTransaction":
-        """Take a connection; the transaction begins with the first statement.
-
-        Raises SQLAlchemy's TimeoutError if none gets free in time.
-        """
-        try:
-            pooled = await engine.raw_connection()
-        except engine.dialect.loaded_dbapi.Error as error:
-            raise exc.DBAPIError.instance(
-                None, None, error, engine.dialect.loaded_dbapi.Error, dialect=engine.dialect
-            ) from error
-        return cls(engine, pooled, tenant, read_only=read_only)
+    async def open(cls, pool: Pool, tenant: TenantRef, *, read_only: bool) -> "ScopedTransaction":
+        """Take a connection, as `Pool.take`; the transaction begins with the first statement."""
+        return cls(pool, await pool.take(), tenant, read_only=read_only)
 
     async def fetch(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
         """The statement's rows, read by column name: `row["id"]`. JSON columns are parsed."""
-        with self._database_errors(statement.sql):
+        adapter, driver = self._adapter, self._driver
+        try:
             # The adapter's own lock: whoever waits for an answer on this connection holds it.
-            async with self._adapter._execute_mutex:
+            async with adapter._execute_mutex:
                 # The adapter has no public way to begin: it does so before its own statements.
-                if self._adapter._transaction is None:
-                    self._driver.tenant = self._scope["tenant"]
-                    self._driver.read_only = self._scope["read_only"]
-                    await self._adapter._start_transaction()
-                rows: list[Any] = await self._driver.fetch(
-                    statement.sql, *statement.arguments(values)
-                )
+                if adapter._transaction is None:
+                    driver.tenant = self._scope["tenant"]
+                    driver.read_only = self._scope["read_only"]
+                    await adapter._start_transaction()
+                rows: list[Any] = await driver.fetch(statement.sql, *statement.arguments(values))
+        except Exception as error:
+            if wrapped := self._wrap(error, adapter, statement.sql):
+                raise wrapped from error
+            raise
         return rows
 
     @cached_property
     def core(self) -> Connection:
         """SQLAlchemy's connection, in the same transaction."""
-        return Connection(self._engine, self._pooled).execution_options(**self._scope)
+        return self._pooled.borrow(self._pool.engine, **self._scope)
 
     @property
     def age_seconds(self) -> float:
         return monotonic() - self._opened_at
 
     async def commit(self) -> None:
-        with self._database_errors("COMMIT"):
-            if self._adapter._transaction is not None:
-                await self._adapter._call_and_discard(self._adapter._transaction.commit)
+        adapter = self._adapter
+        if adapter._transaction is None:
+            return
+        try:
+            await adapter._call_and_discard(adapter._transaction.commit)
+        except Exception as error:
+            if wrapped := self._wrap(error, adapter, "COMMIT"):
+                raise wrapped from error
+            raise
 
     async def close(self) -> None:
         """Give the connection back; what is not committed is rolled back."""
+        pool, pooled = self._pool, self._pooled
         # A task that outlives its block may be about to begin a transaction that nobody would
         # end: the next tenant on this connection would find itself inside it.
         if self._adapter._execute_mutex.locked():
             self.discard()
         # From here on it is another's: a session that is used too late must not reach it.
-        self._adapter = self._driver = None
-        await greenlet_spawn(self._pooled.close)
+        self._adapter = self._driver = self._pooled = None  # type: ignore[assignment]
+        try:
+            if "core" in self.__dict__:
+                await greenlet_spawn(self.core.close)
+            if pooled.adapter._transaction is not None:
+                await greenlet_spawn(pooled.adapter.rollback)
+        except Exception:
+            pooled.discard()
+        except BaseException:
+            pooled.discard()
+            raise
+        finally:
+            pool.give_back(pooled)
 
     def discard(self) -> None:
         """Close the connection instead of using it again: it may still be busy."""
-        if self._pooled.is_valid:
-            self._pooled.invalidate()
+        self._pooled.discard()
 
-    @contextmanager
-    def _database_errors(self, sql: str) -> Iterator[None]:
-        """Turn the driver's errors, and the adapter's, into SQLAlchemy's; values never show."""
-        adapter, driver = self._adapter, self._driver
+    def _wrap(self, error: Exception, adapter: Any, sql: str) -> exc.DBAPIError | None:
+        """SQLAlchemy's error for one of the driver or the adapter, without the values.
+
+        Returns None for any other.
+        """
         database_error = adapter.dbapi.Error
-        try:
+        adapted = error
+        if not isinstance(error, database_error):
             try:
-                yield
-            except Exception as error:
-                if isinstance(error, database_error):
-                    raise
-                adapter._handle_exception(error)  # Raises the adapter's error for it.
-        except database_error as error:
-            raise exc.DBAPIError.instance(
+                adapter._handle_exception(error)
+            except Exception as raised:  # The adapter's error for it, or itself.
+                adapted = raised
+        if not isinstance(adapted, database_error):
+            return None
+        return cast(
+            exc.DBAPIError,
+            exc.DBAPIError.instance(
                 sql,
                 None,
-                error,
+                adapted,
                 database_error,
-                connection_invalidated=driver.is_closed(),
-                dialect=self._engine.dialect,
-            ) from error
+                connection_invalidated=adapter.driver_connection.is_closed(),
+                dialect=self._pool.engine.dialect,
+            ),
+        )

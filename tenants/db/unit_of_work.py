@@ -13,10 +13,10 @@ import asyncpg
 from sqlalchemy import Connection, exc
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import QueuePool
 
 from tenants import errors
-from tenants.db.engine import PoolState, get_engine, get_settings
+from tenants.db.engine import get_pool, get_settings
+from tenants.db.pool import PoolState
 from tenants.db.statement import CompiledStatement
 from tenants.db.transaction import ScopedTransaction
 from tenants.tenant import TenantRef
@@ -25,9 +25,6 @@ SessionT = TypeVar("SessionT", bound="ReadSession")
 
 # Called with the tenant after each write that was committed. They must not raise.
 write_listeners: list[Callable[[TenantRef], None]] = []
-
-# How many units of work wait for a connection now, by database.
-_waiting: dict[str, int] = {}
 
 _BY_SQLSTATE: dict[str, type[errors.ApplicationError]] = {
     asyncpg.DeadlockDetectedError.sqlstate: errors.TransactionConflict,
@@ -56,15 +53,30 @@ class ReadSession(AsyncSession):
     """A session in a READ ONLY transaction of one tenant."""
 
     sync_session_class = _SessionInTransaction
-    sync_session: _SessionInTransaction
-    tenant: TenantRef
+
+    def __init__(self, transaction: ScopedTransaction, tenant: TenantRef) -> None:
+        self.transaction = transaction
+        self.tenant = tenant
+
+    def __getattr__(self, name: str) -> Any:
+        """Make SQLAlchemy's part when it is first used; most units of work never do."""
+        if name not in ("sync_session", "_proxied"):
+            raise AttributeError(name)
+        super().__init__(expire_on_commit=False)
+        self.sync_session.transaction = self.transaction  # type: ignore[attr-defined]
+        return getattr(self, name)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether SQLAlchemy's part has something to commit or to roll back."""
+        return "sync_session" in self.__dict__ and self.in_transaction()
 
     async def fetch(self, statement: CompiledStatement, **values: Any) -> list[Any]:
         """Run a statement on the driver itself; for what is asked so often that it pays.
 
         Rows are read by column name, `row["id"]`. Raises as `execute` does.
         """
-        return await self.sync_session.transaction.fetch(statement, values)
+        return await self.transaction.fetch(statement, values)
 
 
 class WriteSession(ReadSession):
@@ -87,10 +99,10 @@ async def _unit_of_work(
 ) -> AsyncIterator[SessionT]:
     committing = False
     try:
-        transaction = await _open_transaction(tenant, read_only=read_only)
-        session = kind(expire_on_commit=False)
-        session.sync_session.transaction = transaction
-        session.tenant = tenant
+        transaction = await ScopedTransaction.open(
+            get_pool(tenant.database), tenant, read_only=read_only
+        )
+        session = kind(transaction, tenant)
         try:
             yield session
             if (
@@ -99,7 +111,7 @@ async def _unit_of_work(
             ):
                 raise errors.StatementTimeout("The transaction took too long. Try again.")
             committing = True
-            if session.in_transaction():
+            if session.is_in_use:
                 await session.commit()
             await transaction.commit()
             if not read_only:
@@ -110,7 +122,7 @@ async def _unit_of_work(
             raise
         finally:
             try:
-                if session.in_transaction():
+                if session.is_in_use:
                     await session.close()
             finally:
                 await transaction.close()
@@ -122,16 +134,6 @@ async def _unit_of_work(
         if translated is None:
             raise
         raise translated from error
-
-
-async def _open_transaction(tenant: TenantRef, *, read_only: bool) -> ScopedTransaction:
-    """A transaction on a connection of the pool, for which it may have to wait."""
-    engine = get_engine(tenant.database)
-    _waiting[tenant.database] = _waiting.get(tenant.database, 0) + 1
-    try:
-        return await ScopedTransaction.open(engine, tenant, read_only=read_only)
-    finally:
-        _waiting[tenant.database] -= 1
 
 
 def translate(error: BaseException, *, in_doubt: bool) -> errors.ApplicationError | None:
@@ -173,6 +175,4 @@ def describe_error(error: BaseException) -> str:
 
 def get_pool_state(database: str = "default") -> PoolState:
     """The running loop's pool of a tenant database."""
-    pool = get_engine(database).sync_engine.pool
-    assert isinstance(pool, QueuePool)
-    return PoolState(pool.size(), pool.checkedout(), _waiting.get(database, 0))
+    return get_pool(database).state

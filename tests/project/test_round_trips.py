@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from conversations.module import module
 from tenants.apps import get_settings
 from tenants.db import unit_of_work
-from tenants.db.engine import create_runtime_engine
+from tenants.db.engine import create_runtime_pool
 from tenants.directory import Directory, get_directory, set_directory
 from tenants.modules import list_operations
 from tenants.testing import API, connect
@@ -206,10 +206,10 @@ async def tenants_proxy(application, monkeypatch):
     settings = get_settings()
     async with open_proxy(settings.runtime_url.get_secret_value()) as proxy:
         changes = {"runtime_url": SecretStr(proxy.url), "pool_size": 1}
-        engine = create_runtime_engine(settings.model_copy(update=changes))
-        monkeypatch.setattr(unit_of_work, "get_engine", lambda _database: engine)
+        pool = create_runtime_pool(settings.model_copy(update=changes))
+        monkeypatch.setattr(unit_of_work, "get_pool", lambda _database: pool)
         yield proxy
-        await engine.dispose()
+        await pool.close()
 
 
 @pytest.fixture

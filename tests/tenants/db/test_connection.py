@@ -7,11 +7,12 @@ import random
 import asyncpg
 import pytest
 from sqlalchemy import exc, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import errors, lifecycle
 from tenants.apps import get_settings
 from tenants.db.connection import TenantConnection
-from tenants.db.engine import get_engine
+from tenants.db.engine import get_engine, get_pool
 from tenants.db.statement import CompiledStatement
 from tenants.db.unit_of_work import read_session, write_session
 from tenants.revisions import get_head
@@ -24,10 +25,21 @@ WHOSE = CompiledStatement(select(Note.body, func.current_user().label("who")))
 WHO = text("SELECT current_user, current_setting('search_path'), pg_backend_pid()")
 
 
+@contextlib.asynccontextmanager
+async def connect(**options):
+    """SQLAlchemy's face of a connection of the pool."""
+    pool = get_pool()
+    async with pool.lend() as pooled:
+        connection = AsyncConnection(pool.engine, pooled.borrow(pool.engine, **options))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
 async def look(tenant=None, **options):
     """Who a transaction is, its search path, and its backend."""
-    engine = get_engine().execution_options(**({"tenant": tenant.ref} if tenant else {}), **options)
-    async with engine.connect() as connection:
+    async with connect(**({"tenant": tenant.ref} if tenant else {}), **options) as connection:
         return tuple((await connection.execute(WHO)).one())
 
 
@@ -54,7 +66,7 @@ async def tables_of(connection, tenant):
 @pytest.mark.parametrize("relation", ["{schema}.sample_notes", "public.tenants_apikey"])
 async def test_code_that_forgot_to_enter_a_tenant_is_denied(fleet, relation):
     relation = relation.format(schema=fleet[0].ref.schema)
-    async with get_engine().connect() as connection:
+    async with connect() as connection:
         with pytest.raises(exc.DBAPIError, match="permission denied") as error:
             await connection.execute(text(f"SELECT * FROM {relation}"))
     assert error.value.orig.sqlstate == DENIED
@@ -63,7 +75,7 @@ async def test_code_that_forgot_to_enter_a_tenant_is_denied(fleet, relation):
 async def test_a_connection_that_served_a_tenant_is_denied_without_one(fleet, configure):
     await configure(pool_size=1)
     _, _, backend = await look(fleet[0])
-    async with get_engine().connect() as connection:
+    async with connect() as connection:
         assert (await connection.execute(WHO)).one()[2] == backend
         with pytest.raises(exc.DBAPIError, match="permission denied"):
             await connection.execute(text(f"SELECT * FROM {fleet[0].ref.schema}.sample_notes"))
@@ -180,7 +192,7 @@ async def test_a_connection_comes_back_to_the_pool_clean(fleet, configure):
 
 async def test_a_connection_that_was_left_in_a_transaction_is_not_handed_out(fleet, configure):
     await configure(pool_size=1)
-    async with get_engine().connect() as connection:
+    async with connect() as connection:
         backend = (await connection.execute(WHO)).one()[2]
         await connection.rollback()
         driver = (await connection.get_raw_connection()).driver_connection
@@ -384,7 +396,7 @@ async def test_twenty_tenants_in_hundreds_of_tasks_on_a_small_pool_never_see_a_f
     assert wrong == []
     assert len(seen) > 250
     assert sum(cancelled) > 20
-    assert get_engine().sync_engine.pool.checkedout() == 0
+    assert get_pool().state.in_use == 0
     assert {(await look(tenant))[0] for tenant in fleet} == {t.ref.schema for t in fleet}
     left_open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
     assert await runtime.fetchval(left_open) == 0

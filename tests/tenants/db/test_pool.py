@@ -1,0 +1,112 @@
+"""Connections, handed out and taken back."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import exc
+
+from tenants.apps import get_settings
+from tenants.db.engine import create_runtime_pool
+
+
+@pytest.fixture
+async def make_pool():
+    pools = []
+
+    def make(**changes):
+        pools.append(create_runtime_pool(get_settings().model_copy(update=changes)))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        await pool.close()
+
+
+async def test_the_connection_that_was_used_last_is_handed_out_first(make_pool):
+    pool = make_pool(pool_size=3)
+    first, second = await pool.take(), await pool.take()
+    pool.give_back(first)
+    pool.give_back(second)
+    async with pool.lend() as connection:
+        assert connection is second
+    assert (pool.state.in_use, pool.state.size) == (0, 3)
+
+
+async def test_whoever_waits_longest_gets_the_next_one(make_pool):
+    pool = make_pool(pool_size=1)
+    order = []
+
+    async def use(number):
+        async with pool.lend():
+            order.append(number)
+            await asyncio.sleep(0)
+
+    held = await pool.take()
+    waiting = []
+    for number in range(5):
+        waiting.append(asyncio.create_task(use(number)))
+        await asyncio.sleep(0)
+    assert pool.state.waiting == 5
+    waiting.pop(2).cancel()
+    pool.give_back(held)
+    await asyncio.wait(waiting, timeout=5)
+    assert order == [0, 1, 3, 4]
+    assert (pool.state.in_use, pool.state.waiting) == (0, 0)
+
+
+async def test_to_wait_in_vain_is_an_error_and_takes_no_room(make_pool):
+    pool = make_pool(pool_size=1, pool_timeout_seconds=0.05)
+    held = await pool.take()
+    with pytest.raises(exc.TimeoutError):
+        await pool.take()
+    pool.give_back(held)
+    async with pool.lend() as connection:
+        assert connection is held
+
+
+async def test_a_connection_that_can_not_be_opened_takes_no_room(make_pool):
+    nowhere = get_settings().runtime_url.__class__("postgresql://nobody@localhost:1/none")
+    pool = make_pool(pool_size=1, runtime_url=nowhere)
+    for _ in range(3):
+        with pytest.raises((OSError, exc.DBAPIError)):
+            await pool.take()
+    assert pool.state.in_use == 0
+
+
+async def test_an_old_connection_is_replaced(make_pool):
+    pool = make_pool(pool_size=1, pool_recycle_seconds=0.0)
+    async with pool.lend() as first:
+        pass
+    assert first.driver.is_closed()
+    async with pool.lend() as second:
+        assert second is not first
+
+
+@pytest.mark.parametrize(
+    "change", [{"isolation_level": "SERIALIZABLE"}, {"postgresql_readonly": True}]
+)
+async def test_a_connection_of_another_character_is_not_handed_on(make_pool, change):
+    pool = make_pool(pool_size=1)
+    async with pool.lend() as first:
+        first.borrow(pool.engine).execution_options(**change)
+    assert first.driver.is_closed()
+
+
+async def test_a_block_that_fails_gives_its_connection_up(make_pool):
+    pool = make_pool(pool_size=1)
+    with pytest.raises(ZeroDivisionError):
+        async with pool.lend() as first:
+            raise ZeroDivisionError
+    assert first.driver.is_closed()
+    assert pool.state.in_use == 0
+
+
+async def test_what_is_given_back_to_a_closed_pool_is_closed(make_pool):
+    pool = make_pool(pool_size=2)
+    used, idle = await pool.take(), await pool.take()
+    pool.give_back(idle)
+    await pool.close()
+    assert idle.driver.is_closed()
+    assert not used.driver.is_closed()
+    pool.give_back(used)
+    assert used.driver.is_closed()
