@@ -16,6 +16,7 @@ from ninja.params.models import QueryModel
 from ninja.renderers import BaseRenderer
 
 from project.openapi import DocumentedAPI
+from project.operations import run_lean
 from project.parsing import StrictParser
 from project.rendering import render_error
 from project.threads import registry_threads
@@ -108,6 +109,7 @@ def _create_api(
     )
     api.add_decorator(refuse_unknown_parameters)
     api.add_decorator(repeat_once)
+    api.add_decorator(run_lean, mode="view")
     api.add_exception_handler(Exception, answer_error)
     for kind in (HttpError, ValidationError):
         api.add_exception_handler(kind, answer_error)

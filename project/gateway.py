@@ -34,6 +34,7 @@ _DOCUMENTS = frozenset({"/docs", "/openapi.json"})
 MEMBER_PAGES = ("/accounts/", "/static/")
 # Where modules may take files.
 _UPLOAD_PREFIX = "/api/v1/"
+_BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 _FORM = b"multipart/form-data"
 _FORM_BYTES_IN_MEMORY = 1024 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -112,7 +113,9 @@ class Gateway:
                 with await self._read_form(headers, receive) as form:
                     await self._api.answer(scope, form, receive, send, host_tenant)
                 return
-            body = await self._read_body(headers, receive)
+            # To wait for a body that isn't there takes a timer.
+            has_body = scope["method"] != "GET" or not headers.keys().isdisjoint(_BODY_HEADERS)
+            body = await self._read_body(headers, receive) if has_body else b""
             await self._api.answer(scope, body, receive, send, host_tenant)
         elif host_tenant is None or (self._is_ours(host) and path.startswith(MEMBER_PAGES)):
             capped = self._capped(headers, receive, self._settings.max_body_bytes)
@@ -235,12 +238,14 @@ async def _receive_body(receive: Receive, seconds: float, keep: Callable[[bytes]
 
 def _check_url(scope: Scope) -> None:
     """Refuse what must not stand in a URL: an API key, which would end up in logs, and NUL."""
-    url = scope["path"].encode() + b"?" + unquote_to_bytes(scope["query_string"])
+    url, query = scope["path"].encode(), scope["query_string"]
+    if query:
+        url += b"?" + unquote_to_bytes(query)
     if KEY_IN_TEXT.search(url):
         raise errors.KeyInUrl
     if b"\0" in url:
         raise errors.InvalidInput("The URL has a NUL character.")
-    if not scope["query_string"].isascii():
+    if not query.isascii():
         raise errors.InvalidInput("The URL has characters that must be percent-encoded.")
 
 

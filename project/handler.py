@@ -19,9 +19,9 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpResponseNotAllowed, QueryDict, StreamingHttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
-from django.urls import get_resolver
 
 from project.api import answer_error
+from project.routes import get_routes
 from tenants.db.engine import get_settings
 from tenants.directory import TenantEntry
 from tenants.errors import (
@@ -32,6 +32,9 @@ from tenants.errors import (
     StorageFull,
 )
 from tenants.running import running
+
+# For how long nobody looks whether the client is still there.
+_UNWATCHED_SECONDS = 0.02
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -109,7 +112,7 @@ class LeanHandler:
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
         request.running = running.enter()  # type: ignore[attr-defined]
         try:
-            async with _CancelledByDisconnect(receive) as watch:
+            with _CancelledByDisconnect(receive, request.running.task) as watch:  # type: ignore[attr-defined]
                 await self._answer(request, send)
                 watch.finished = True
         finally:
@@ -136,7 +139,7 @@ class LeanHandler:
         try:
             if isinstance(request, _FormRequest):
                 await asyncio.to_thread(request.read_form)
-            match = request.resolver_match = get_resolver().resolve(request.path_info)
+            match = request.resolver_match = get_routes().resolve(request.path_info)
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         except Http404:
             return answer_error(request, RouteNotFound())
@@ -148,26 +151,34 @@ class LeanHandler:
 
 
 class _CancelledByDisconnect:
-    """Cancels the block's task when the client disconnects, and ends there without an error."""
+    """Cancels the block's task when the client disconnects, and ends there without an error.
 
-    def __init__(self, receive: Receive) -> None:
+    It begins to look after a moment: most requests are answered by then, and a task of its own
+    for each costs more than to end some of them that moment later.
+    """
+
+    def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
         self._receive = receive
+        self._task = task
+        self._watcher: asyncio.Task[None] | None = None
         self._disconnected = False
         self.finished = False
 
-    async def __aenter__(self) -> "_CancelledByDisconnect":
-        task = asyncio.current_task()
-        assert task is not None
-        self._task: asyncio.Task[Any] = task
-        self._watcher = asyncio.create_task(self._watch())
+    def __enter__(self) -> "_CancelledByDisconnect":
+        self._timer = self._task.get_loop().call_later(_UNWATCHED_SECONDS, self._begin)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_rest: object) -> bool:
-        self._watcher.cancel()
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> bool:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         if self._disconnected and kind is asyncio.CancelledError:
             self._task.uncancel()
             return True
         return False
+
+    def _begin(self) -> None:
+        self._watcher = self._task.get_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

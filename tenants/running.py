@@ -23,10 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class RunningRequest:
-    """One request. ended_by: why it was ended before its answer was whole, if it was."""
+    """One request, answered by `task`. ended_by: why it was ended before its answer was whole."""
 
     def __init__(self, task: asyncio.Task[object]) -> None:
-        self._task = task
+        self.task = task
         self.tenant_id: UUID | None = None
         self.limits = Limits()
         self.is_stream = False
@@ -35,7 +35,7 @@ class RunningRequest:
 
     def end(self, reason: ApplicationError) -> None:
         self.ended_by = reason
-        self._task.cancel()
+        self.task.cancel()
 
 
 class RunningRequests:
