@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import asc, desc, func, insert, or_, select, tuple_, update
+import orjson
+from sqlalchemy import func, insert, or_, select, update
 
 from conversations import schemas
 from conversations.schemas import CONVERSATION_PREFIX, show_cost_sum
@@ -15,7 +16,9 @@ from conversations.statements import (
     IS_EXPIRED,
     IS_KEPT,
     change_of_reindex_seq,
+    conversation_statement,
     reindex_statement,
+    sidebar_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
@@ -30,9 +33,8 @@ async def find_conversation(
     session: ReadSession, conversation_id: UUID
 ) -> schemas.Conversation | None:
     """The conversation, unless it is unknown or deleted."""
-    query = select(*CONVERSATION_COLUMNS).where(CONVERSATIONS.c.id == conversation_id, IS_KEPT)
-    row = (await session.execute(query)).first()
-    return _show_conversation(row) if row is not None else None
+    rows = await session.fetch(conversation_statement(), conversation_id=conversation_id)
+    return _show_conversation(rows[0]) if rows else None
 
 
 async def list_conversations(
@@ -48,26 +50,18 @@ async def list_conversations(
     filters: `user_id`, `agent_id`, `status`, `metadata` (contained), `active_after` and
     `active_before` (both excluded), where not None; `unread`, where true.
     """
-    c = CONVERSATIONS.c
-    position = tuple_(c.last_activity_at, c.id)
-    query = select(*CONVERSATION_COLUMNS).where(IS_KEPT)
-    for name in ("user_id", "agent_id", "status"):
-        if filters[name] is not None:
-            query = query.where(c[name] == filters[name])
-    if filters["metadata"] is not None:
-        query = query.where(c.metadata.contains(filters["metadata"]))
-    if filters["active_after"] is not None:
-        query = query.where(c.last_activity_at > filters["active_after"])
-    if filters["active_before"] is not None:
-        query = query.where(c.last_activity_at < filters["active_before"])
-    if filters["unread"]:
-        query = query.where(c.last_seq > c.read_seq)
+    given = {name: value for name, value in filters.items() if value not in (None, False)}
+    values: dict[str, Any] = {**given, "limit": limit}
     if after is not None:
-        query = query.where(position < after if descending else position > after)
-    direction = desc if descending else asc
-    order = [direction(part) for part in position.clauses]
-    rows = await session.execute(query.order_by(*order).limit(limit))
-    return [_show_conversation(row) for row in rows]
+        values["after_time"], values["after_id"] = after
+    statement = sidebar_statement(
+        frozenset(given), descending=descending, goes_on=after is not None
+    )
+    # The metadata is JSON already, and goes into the answer as it is.
+    return [
+        {**_show_conversation(row), "metadata": cast(Any, orjson.Fragment(row["metadata"]))}
+        for row in await session.fetch(statement, **values)
+    ]
 
 
 async def update_conversation(
@@ -88,7 +82,7 @@ async def update_conversation(
         statement = statement.values(reindex_seq=change_of_reindex_seq(changes["language"]))
     if "read_seq" in changes:
         statement = statement.where(CONVERSATIONS.c.last_seq >= changes["read_seq"])
-    row = (await session.execute(statement)).first()
+    row = (await session.execute(statement)).mappings().first()
     return _show_conversation(row) if row is not None else None
 
 
@@ -122,7 +116,7 @@ async def restore_conversation(
         .values(deleted_at=None, version=c.version + 1, updated_at=now)
         .returning(*CONVERSATION_COLUMNS)
     )
-    row = (await session.execute(statement)).first()
+    row = (await session.execute(statement)).mappings().first()
     return _show_conversation(row) if row is not None else None
 
 
@@ -138,33 +132,33 @@ async def count_usage(session: ReadSession) -> dict[str, int]:
 
 def _show_conversation(row: Any) -> schemas.Conversation:
     return {
-        "id": show_id(CONVERSATION_PREFIX, row.id),
-        "user_id": row.user_id,
-        "agent_id": row.agent_id,
-        "title": row.title,
-        "language": row.language,
-        "status": row.status,
-        "metadata": row.metadata,
-        "expires_at": row.retain_until,
-        "legal_hold": row.legal_hold,
-        "parent_id": show_id(CONVERSATION_PREFIX, row.parent_id) if row.parent_id else None,
-        "fork_seq": row.fork_seq,
-        "preview": row.preview,
-        "last_seq": row.last_seq,
-        "read_seq": row.read_seq,
-        "unread_count": max(row.last_seq - row.read_seq, 0),
-        "version": row.version,
-        "message_count": row.message_count,
-        "tool_call_count": row.tool_call_count,
-        "token_count": row.token_count,
+        "id": show_id(CONVERSATION_PREFIX, row["id"]),
+        "user_id": row["user_id"],
+        "agent_id": row["agent_id"],
+        "title": row["title"],
+        "language": row["language"],
+        "status": row["status"],
+        "metadata": row["metadata"],
+        "expires_at": row["retain_until"],
+        "legal_hold": row["legal_hold"],
+        "parent_id": show_id(CONVERSATION_PREFIX, row["parent_id"]) if row["parent_id"] else None,
+        "fork_seq": row["fork_seq"],
+        "preview": row["preview"],
+        "last_seq": row["last_seq"],
+        "read_seq": row["read_seq"],
+        "unread_count": max(row["last_seq"] - row["read_seq"], 0),
+        "version": row["version"],
+        "message_count": row["message_count"],
+        "tool_call_count": row["tool_call_count"],
+        "token_count": row["token_count"],
         "usage": {
-            "input_tokens": row.input_tokens,
-            "output_tokens": row.output_tokens,
-            "cached_tokens": row.cached_tokens,
-            "reasoning_tokens": row.reasoning_tokens,
+            "input_tokens": row["input_tokens"],
+            "output_tokens": row["output_tokens"],
+            "cached_tokens": row["cached_tokens"],
+            "reasoning_tokens": row["reasoning_tokens"],
         },
-        "cost": show_cost_sum(row.cost),
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-        "last_activity_at": row.last_activity_at,
+        "cost": show_cost_sum(row["cost"]),
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+        "last_activity_at": row["last_activity_at"],
     }

@@ -43,6 +43,7 @@ from conversations.statements.pages import (
 )
 from conversations.statements.reindexing import change_of_reindex_seq, reindex_statement
 from conversations.statements.search import search_statement
+from conversations.statements.sidebar import conversation_statement, sidebar_statement
 from conversations.statements.tables import (
     ANSWERED_REQUESTS,
     ATTACHMENTS,
@@ -98,6 +99,7 @@ __all__ = [
     "check_statement",
     "close_statement",
     "context_statement",
+    "conversation_statement",
     "family_of",
     "find_answer_statement",
     "fork_statement",
@@ -113,5 +115,6 @@ __all__ = [
     "reindex_statement",
     "repeats_statement",
     "search_statement",
+    "sidebar_statement",
     "usage_statement",
 ]

@@ -17,7 +17,7 @@ from tenants.db.unit_of_work import get_pool_state, write_session
 from tenants.errors import ConnectionLost, DatabaseUnavailable
 from tenants.ids import new_id
 from tenants.testing import API, connect
-from tests.conversations.test_repository import counted_statements
+from tests.conversations.statements import counted_statements
 from tests.conversations.test_router import calling, output, start, user
 from tests.project.exchange import Exchange
 

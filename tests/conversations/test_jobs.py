@@ -13,7 +13,7 @@ from tenants.db.unit_of_work import write_session
 from tenants.errors import DatabaseDefect, LockTimeout
 from tenants.ids import new_id
 from tenants.testing import API, connect
-from tests.conversations.test_repository import counted_statements
+from tests.conversations.statements import counted_statements
 from tests.conversations.test_router import append, calling, head_of, log_of, output, start, user
 
 

@@ -1,17 +1,13 @@
 """What PostgreSQL does for the lists of a large tenant: it reads the page, and not the table."""
 
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from tenants import lifecycle
-from tenants.db.engine import get_engine
 from tenants.db.pagination import encode_cursor
 from tenants.db.unit_of_work import read_session, write_session
 from tenants.testing import API, connect
-from tests.conversations.test_repository import counted_statements
+from tests.conversations.statements import noted_statements
 from tests.conversations.test_router import read
 
 CONVERSATIONS, MESSAGES = 10_000, 100_000
@@ -71,41 +67,12 @@ async def tenant(make_tenant):
     return tenant
 
 
-@contextmanager
-def explained():
-    """Ask for the plan of every statement that is sent meanwhile; use `plans()` afterwards."""
-    sent: list[tuple[str, Any]] = []
-
-    def note_executed(_connection, _cursor, statement, parameters, *_rest):
-        sent.append((statement, parameters))
-
-    def note_sent(query):
-        if query.query.startswith(("SELECT", "WITH")) and query.args is not None:
-            sent.append((query.query, query.args))
-
-    def listen_to(_connection, record, _proxy):
-        record.driver_connection.add_query_logger(note_sent)
-
-    def leave(_connection, record):
-        record.driver_connection.remove_query_logger(note_sent)
-
-    engine = get_engine().sync_engine
-    listeners = {"before_cursor_execute": note_executed, "checkout": listen_to, "checkin": leave}
-    for name, listener in listeners.items():
-        event.listen(engine, name, listener)
-    try:
-        yield sent
-    finally:
-        for name, listener in listeners.items():
-            event.remove(engine, name, listener)
-
-
 async def plan_of(tenant, api, path, **query):
     """The steps of the one statement that a read costs, as they run, and its answer."""
-    with counted_statements() as statements, explained() as sent:
+    sent = []
+    with noted_statements(lambda *statement: sent.append(statement)):
         answer = await read(api, path, **query)
-    assert len(statements) == 1, statements
-    (statement, arguments) = sent[0]
+    ((statement, arguments),) = sent
     async with read_session(tenant.ref) as session:
         await session.execute(text("SELECT 1"))  # Now the transaction has begun.
         raw = await (await session.connection()).get_raw_connection()

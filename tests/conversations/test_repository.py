@@ -1,48 +1,8 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import event
 
-from tenants.db.engine import get_engine
+from tests.conversations.statements import counted_statements
 
 CALLS = [{"call_id": f"c{number}", "name": "n", "arguments": {}} for number in range(3)]
-
-
-@contextmanager
-def counted_statements() -> Iterator[list[str]]:
-    """The statements that are sent for tenants meanwhile, but for BEGIN and COMMIT.
-
-    Those that SQLAlchemy executes, and those that the driver does by itself.
-    """
-    statements: list[str] = []
-
-    def note_executed(_connection, _cursor, statement, *_rest):
-        statements.append(statement)
-
-    def note_sent(sent):
-        if not sent.query.startswith(("BEGIN", "COMMIT")):
-            statements.append(sent.query)
-
-    def listen_to(_connection, record, _proxy):
-        record.driver_connection.add_query_logger(note_sent)
-
-    def leave(_connection, record):
-        record.driver_connection.remove_query_logger(note_sent)
-
-    engine = get_engine().sync_engine
-    listeners = {
-        "before_cursor_execute": note_executed,
-        "checkout": listen_to,
-        "checkin": leave,
-    }
-    for name, listener in listeners.items():
-        event.listen(engine, name, listener)
-    try:
-        yield statements
-    finally:
-        for name, listener in listeners.items():
-            event.remove(engine, name, listener)
 
 
 @pytest.fixture

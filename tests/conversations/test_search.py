@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.conversations.statements import counted_statements
 from tests.conversations.test_repeats import hide
-from tests.conversations.test_repository import counted_statements
 from tests.conversations.test_router import append, ids, read, start, user, walk
 
 

@@ -9,7 +9,7 @@ from conversations.models import Conversation, Message, ToolCall
 from conversations.settings import get_settings
 from tenants.db.unit_of_work import write_session
 from tenants.ids import new_id
-from tests.conversations.test_repository import counted_statements
+from tests.conversations.statements import counted_statements
 
 RANGE = {"from": "2026-03-01", "to": "2026-04-01"}
 NOTHING = {
