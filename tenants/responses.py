@@ -14,13 +14,14 @@ from tenants.db.engine import get_settings
 from tenants.running import RunningRequest, running
 
 
-def json_response(content: Any, status: int = 200) -> HttpResponse:
+def to_json(content: Any) -> bytes:
     """content: JSON values, datetimes (written in UTC with a Z) and UUIDs."""
-    return HttpResponse(
-        orjson.dumps(content, option=orjson.OPT_UTC_Z),
-        status=status,
-        content_type="application/json",
-    )
+    return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+
+
+def json_response(content: Any, status: int = 200) -> HttpResponse:
+    """content: as `to_json` takes it."""
+    return HttpResponse(to_json(content), status=status, content_type="application/json")
 
 
 def created_response(content: Any, *, replayed: bool) -> HttpResponse:

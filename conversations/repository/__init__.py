@@ -10,6 +10,13 @@ from conversations.repository.answered_requests import (
     find_answer,
     keep_answer,
 )
+from conversations.repository.appends import (
+    Append,
+    AppendedOnce,
+    append_messages,
+    append_once,
+    lock_head,
+)
 from conversations.repository.attachments import (
     StoredAttachment,
     count_attachments,
@@ -115,11 +122,9 @@ from conversations.repository.items import (
     list_rows_from,
 )
 from conversations.repository.messages import (
-    append_messages,
     find_message,
     find_repeats,
     list_messages,
-    lock_head,
 )
 from conversations.repository.repair import (
     Flaw,
@@ -152,6 +157,8 @@ from conversations.repository.writes import (
 __all__ = [
     "FIRST_KEY",
     "ActiveConversation",
+    "Append",
+    "AppendedOnce",
     "Flaw",
     "FoundAnswer",
     "FoundCall",
@@ -165,6 +172,7 @@ __all__ = [
     "advance_head",
     "answer_calls",
     "append_messages",
+    "append_once",
     "change_call",
     "claim_conversation",
     "claim_due",

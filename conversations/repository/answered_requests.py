@@ -29,11 +29,22 @@ async def find_answer(
 
     Until its end this transaction then holds it. An answer from before `oldest` is none.
     """
-    lock = int.from_bytes(digest[:8], signed=True)
-    (row,) = await session.fetch(find_answer_statement(), lock=lock, digest=digest, oldest=oldest)
+    (row,) = await session.fetch(
+        find_answer_statement(), lock=lock_of(digest), digest=digest, oldest=oldest
+    )
+    return row["is_free"], read_answer(row)
+
+
+def lock_of(digest: bytes) -> int:
+    """The number of the lock that whoever works on a request holds."""
+    return int.from_bytes(digest[:8], signed=True)
+
+
+def read_answer(row: Any) -> FoundAnswer | None:
+    """The answer in a row of `found_answer`, if there is one."""
     if row["status"] is None:
-        return row["is_free"], None
-    return row["is_free"], FoundAnswer(row["fingerprint"], row["status"], row["body"])
+        return None
+    return FoundAnswer(row["fingerprint"], row["status"], row["body"])
 
 
 async def keep_answer(

@@ -12,7 +12,7 @@ from conversations.router.retries import answer_once
 from tenants.auth import TenantRequest
 from tenants.db.pagination import Page
 from tenants.db.unit_of_work import WriteSession, read_session
-from tenants.responses import json_response
+from tenants.responses import json_response, to_json
 
 
 def _shape(value: object) -> str:
@@ -43,13 +43,25 @@ async def append_messages(
     """
     batch = new.messages if isinstance(new, schemas.NewMessages) else [new]
 
-    async def append(session: WriteSession) -> schemas.Message | schemas.Messages:
-        messages = await service.append_messages(
-            session, conversation_id, batch, expected_seq=query.expected_seq
-        )
+    def show(messages: list[schemas.Message]) -> schemas.Message | schemas.Messages:
         return {"data": messages} if isinstance(new, schemas.NewMessages) else messages[0]
 
-    return await answer_once(request, append, status=201)
+    async def append(session: WriteSession) -> schemas.Message | schemas.Messages:
+        return show(
+            await service.append_messages(
+                session, conversation_id, batch, expected_seq=query.expected_seq
+            )
+        )
+
+    async def append_once(
+        session: WriteSession, repeatable: service.RepeatableRequest
+    ) -> tuple[service.Answer, bool]:
+        return await service.append_once(
+            session, conversation_id, batch, repeatable, lambda written: to_json(show(written))
+        )
+
+    is_plain = query.expected_seq is None and all(each.external_id is None for each in batch)
+    return await answer_once(request, append, 201, write_once=append_once if is_plain else None)
 
 
 @router.get("/conversations/{conversation_id}/messages", response=Page[schemas.Message])

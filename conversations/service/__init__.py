@@ -76,6 +76,7 @@ from conversations.service.feedback import (
 from conversations.service.messages import (
     PREVIEW_CHARACTERS,
     append_messages,
+    append_once,
     get_message,
     list_messages,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "RepeatableRequest",
     "add_summary",
     "append_messages",
+    "append_once",
     "approve_call",
     "archive_conversation",
     "begin_conversation_erasure",

@@ -66,11 +66,9 @@ async def find_answer(
     for look in range(looks):
         if look:
             await asyncio.sleep(_PAUSE_SECONDS)
-        is_free, found = await repository.find_answer(session, request.digest, _oldest())
+        is_free, found = await repository.find_answer(session, request.digest, oldest_kept())
         if found is not None:
-            if found.fingerprint != request.fingerprint:
-                raise errors.IdempotencyKeyReused
-            return Answer(found.status, found.body)
+            return as_answer(request, found)
         if is_free:
             return None
     raise errors.IdempotencyKeyInUse
@@ -92,7 +90,7 @@ async def keep_answer(
         repository.FoundAnswer(request.fingerprint, answer.status, answer.body),
         conversation_id,
         now=datetime.now(UTC),
-        oldest=_oldest(),
+        oldest=oldest_kept(),
     )
     if not kept:
         raise TransactionConflict
@@ -117,10 +115,18 @@ async def forget_answered_requests(session: WriteSession, limit: int) -> int:
 
     Fewer than `limit` means that no more are left, except what others are deleting just now.
     """
-    return await repository.delete_answers_before(session, _oldest(), limit)
+    return await repository.delete_answers_before(session, oldest_kept(), limit)
 
 
-def _oldest() -> datetime:
+def as_answer(request: RepeatableRequest, found: repository.FoundAnswer) -> Answer:
+    """What was answered before, if it was this. Raises IdempotencyKeyReused (422)."""
+    if found.fingerprint != request.fingerprint:
+        raise errors.IdempotencyKeyReused
+    return Answer(found.status, found.body)
+
+
+def oldest_kept() -> datetime:
+    """Answers from before this moment count no more."""
     return datetime.now(UTC) - timedelta(hours=get_settings().idempotency_hours)
 
 

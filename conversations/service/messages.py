@@ -1,22 +1,34 @@
 """Messages, with their tool calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
+
+import orjson
 
 from conversations import errors, repository, schemas
 from conversations.schemas import CALL_PREFIX, MESSAGE_PREFIX
+from conversations.service.answered_requests import (
+    Answer,
+    RepeatableRequest,
+    as_answer,
+    oldest_kept,
+)
 from conversations.service.attachments import check_attachments
 from conversations.service.batch import Batch, build_batch, list_attachments, sum_up
 from conversations.service.keys import conversation_key
 from conversations.service.repeats import pick_new
 from tenants.db.pagination import Page, decode_cursor, make_page
 from tenants.db.unit_of_work import ReadSession, WriteSession
+from tenants.errors import TransactionConflict
 from tenants.ids import find_id, show_id
 
 PREVIEW_CHARACTERS = 200
 _BEYOND_ANY_SEQ = 2**63 - 1
+_CREATED = 201
+# What stands for a position that isn't known yet; JSON has no such character anywhere else.
+_NUL: Any = orjson.Fragment(b"\0")
 
 
 async def append_messages(
@@ -96,39 +108,94 @@ async def append(
     session: WriteSession, conversation_id: str, batch: Batch
 ) -> list[schemas.Message]:
     """Append what has been made out of messages. Raises as `append_messages` does."""
+    key = conversation_key(conversation_id)
+    rows = await _prepare(session, batch)
+    base = await repository.append_messages(session, key, rows)
+    if base is None:
+        await _raise_not_active(session, key)
+    return _show(batch, conversation_id, rows.now, lambda position: base + position)
+
+
+async def append_once(
+    session: WriteSession,
+    conversation_id: str,
+    new: Sequence[schemas.NewMessage],
+    request: RepeatableRequest,
+    write: Callable[[list[schemas.Message]], bytes],
+) -> tuple[Answer, bool]:
+    """Append messages for a request with a key, as `append_messages` does, in one statement.
+
+    They have no external ids. write: makes the answer's body of the messages; what it does
+    with their positions is to write them as JSON.
+    Returns the answer, status 201, and whether it is that of a request that was done before.
+    Raises as `append_messages` and `find_answer` do, and TransactionConflict.
+    """
+    key = conversation_key(conversation_id)
+    batch = build_batch(new)
+    rows = await _prepare(session, batch)
+    body = write(_show(batch, conversation_id, rows.now, lambda _position: _NUL))
+    parts = body.decode().split("\0")
+    done = await repository.append_once(
+        session,
+        key,
+        rows,
+        repository.FoundAnswer(request.fingerprint, _CREATED, b""),
+        parts,
+        digest=request.digest,
+        oldest=oldest_kept(),
+    )
+    if done.found is not None:
+        return as_answer(request, done.found), True
+    if not done.is_free:
+        raise errors.IdempotencyKeyInUse
+    if done.base is None:
+        await _raise_not_active(session, key)
+    if not done.is_kept:
+        raise TransactionConflict
+    seqs = [str(done.base + row["position"]) for row in batch["messages"]]
+    texts = (text for pair in zip(parts, [*seqs, ""], strict=True) for text in pair)
+    return Answer(_CREATED, "".join(texts).encode()), False
+
+
+async def _prepare(session: ReadSession, batch: Batch) -> repository.Append:
+    """Raises UnknownAttachment (422)."""
     if attachments := list_attachments(batch):
         await check_attachments(session, attachments)
-    now = datetime.now(UTC)
     texts = [row["text"] for row in batch["messages"] if row["text"]]
-    base = await repository.append_messages(
-        session,
-        conversation_key(conversation_id),
+    return repository.Append(
         **batch,
-        now=now,
+        now=datetime.now(UTC),
         preview=texts[-1][:PREVIEW_CHARACTERS] if texts else None,
         totals=sum_up(batch),
     )
-    if base is None:
-        key = conversation_key(conversation_id)
-        is_there = await repository.find_conversation(session, key) is not None
-        raise errors.ConversationArchived if is_there else errors.ConversationNotFound
+
+
+async def _raise_not_active(session: ReadSession, key: UUID) -> NoReturn:
+    """Raises ConversationArchived (409), ConversationNotFound (404)."""
+    is_there = await repository.find_conversation(session, key) is not None
+    raise errors.ConversationArchived if is_there else errors.ConversationNotFound
+
+
+def _show(
+    batch: Batch, conversation_id: str, now: datetime, seq_of: Callable[[int], Any]
+) -> list[schemas.Message]:
+    """Messages that are being written, as a read will show them."""
     calls: dict[UUID, list[dict[str, Any]]] = {}
     for call in batch["calls"]:
         calls.setdefault(call["message_id"], []).append(call)
     return [
-        _show(row, calls.get(row["id"], []), conversation_id, base, now)
+        _show_message(row, calls.get(row["id"], []), conversation_id, seq_of(row["position"]), now)
         for row in batch["messages"]
     ]
 
 
-def _show(
-    row: dict[str, Any], calls: list[dict[str, Any]], conversation_id: str, base: int, now: datetime
+def _show_message(
+    row: dict[str, Any], calls: list[dict[str, Any]], conversation_id: str, seq: int, now: datetime
 ) -> schemas.Message:
-    """A message that was just written, as a read would show it."""
     return {
         "id": show_id(MESSAGE_PREFIX, row["id"]),
         "conversation_id": conversation_id,
-        "seq": base + row["position"],
+        "seq": seq,
         "role": row["role"],
         "kind": row.get("kind", "message"),
         "status": row.get("status", "completed"),

@@ -10,6 +10,7 @@ from conversations.statements.answered_requests import (
 )
 from conversations.statements.append import (
     TOTALS,
+    append_once_statement,
     append_statement,
     lock_statement,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "TOTALS",
     "active_statement",
     "activity_statement",
+    "append_once_statement",
     "append_statement",
     "branches_statement",
     "change_of_reindex_seq",

@@ -1,10 +1,13 @@
 """Answers to requests that may be repeated."""
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     LargeBinary,
+    Select,
     SmallInteger,
     Uuid,
     and_,
@@ -13,7 +16,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from conversations.statements.tables import ANSWERED_REQUESTS
 from tenants.db.base import Timestamp
@@ -22,7 +25,25 @@ from tenants.db.statement import CompiledStatement
 
 @cache
 def find_answer_statement() -> CompiledStatement:
-    """One row: `is_free`, whether `lock` is now this transaction's, and the answer if there is one.
+    """One row, as `found_answer` has it."""
+    return CompiledStatement(found_answer())
+
+
+@cache
+def keep_answer_statement() -> CompiledStatement:
+    """One row if the answer is kept now; none if there is another that isn't too old."""
+    c = ANSWERED_REQUESTS.c
+    new = new_answer(
+        bindparam("new_body", type_=LargeBinary),
+        bindparam("of_conversation", type_=Uuid),
+        bindparam("now", type_=Timestamp),
+    )
+    return CompiledStatement(keep_answer(select(*new)).returning(c.digest))
+
+
+def found_answer() -> Select[Any]:
+    """One row: `is_free`, whether `lock` is now this transaction's, and the answer to `digest` if
+    there is one that isn't from before `oldest`.
 
     The lock ends with the transaction, however that ends, and also behind a transaction pooler.
     """
@@ -33,31 +54,31 @@ def find_answer_statement() -> CompiledStatement:
         c.created_at >= bindparam("oldest", type_=Timestamp),
     )
     once = select(literal_column("1")).subquery("once")
-    return CompiledStatement(
-        select(lock.label("is_free"), c.fingerprint, c.status, c.body).select_from(
-            once.outerjoin(ANSWERED_REQUESTS, is_kept)
-        )
+    return select(lock.label("is_free"), c.fingerprint, c.status, c.body).select_from(
+        once.outerjoin(ANSWERED_REQUESTS, is_kept)
     )
 
 
-@cache
-def keep_answer_statement() -> CompiledStatement:
-    """One row if the answer is kept now; none if there is another that isn't too old."""
-    c = ANSWERED_REQUESTS.c
+def new_answer(body: Any, conversation_id: Any, now: Any) -> list[ColumnElement[Any]]:
+    """The columns of an answer to keep; those that aren't given are bound."""
     # No names of columns: SQLAlchemy takes such parameters for values to set.
-    new = insert(ANSWERED_REQUESTS).values(
-        digest=bindparam("new_digest", type_=LargeBinary),
-        fingerprint=bindparam("new_fingerprint", type_=LargeBinary),
-        status=bindparam("new_status", type_=SmallInteger),
-        body=bindparam("new_body", type_=LargeBinary),
-        conversation_id=bindparam("of_conversation", type_=Uuid),
-        created_at=bindparam("now", type_=Timestamp),
-    )
-    names = ("fingerprint", "status", "body", "conversation_id", "created_at")
-    return CompiledStatement(
-        new.on_conflict_do_update(
-            index_elements=[c.digest],
-            set_={name: new.excluded[name] for name in names},
-            where=c.created_at < bindparam("oldest", type_=Timestamp),
-        ).returning(c.digest)
+    return [
+        bindparam("new_digest", type_=LargeBinary),
+        bindparam("new_fingerprint", type_=LargeBinary),
+        bindparam("new_status", type_=SmallInteger),
+        body,
+        conversation_id,
+        now,
+    ]
+
+
+def keep_answer(new: Select[Any]) -> Insert:
+    """Keep the answers of `new_answer`, each unless there is another that isn't too old."""
+    c = ANSWERED_REQUESTS.c
+    names = ["digest", "fingerprint", "status", "body", "conversation_id", "created_at"]
+    statement = insert(ANSWERED_REQUESTS).from_select(names, new, include_defaults=False)
+    return statement.on_conflict_do_update(
+        index_elements=[c.digest],
+        set_={name: statement.excluded[name] for name in names[1:]},
+        where=c.created_at < bindparam("oldest", type_=Timestamp),
     )

@@ -4,23 +4,31 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    CTE,
     BigInteger,
     Integer,
+    Select,
     SmallInteger,
     Text,
     Uuid,
     bindparam,
+    case,
+    cast,
     column,
     func,
     insert,
+    literal_column,
     select,
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB, aggregate_order_by
 
 from conversations.schemas import TOKEN_KINDS
+from conversations.statements.answered_requests import found_answer, keep_answer, new_answer
 from conversations.statements.tables import (
+    ANSWERED_REQUESTS,
     CALL_IS_KEPT,
     CALLS,
     CONVERSATIONS,
@@ -49,14 +57,32 @@ def lock_statement() -> CompiledStatement:
 @cache
 def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
     """Takes the parameters of `repository.append_messages`; gives `base` and `answered`."""
+    return CompiledStatement(_append(with_calls, with_answers))
+
+
+@cache
+def append_once_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
+    """The same for a request with a key, whose answer it keeps: it writes nothing if there is an
+    answer, or if somebody else is at it.
+
+    Takes those of `repository.append_once` as well. Gives one row: that of `found_answer`, then
+    `base` and `answered`, and `is_kept`, whether the answer is kept.
+    """
+    # Whoever looks for the answer gets its lock: it has to be asked once.
+    found = found_answer().cte("found").prefix_with("MATERIALIZED")
+    return CompiledStatement(_append(with_calls, with_answers, found))
+
+
+def _append(with_calls: bool, with_answers: bool, found: CTE | None = None) -> Select[Any]:
     # No name of a column: SQLAlchemy takes such a parameter for a value to set.
     added = bindparam("added", type_=BigInteger)
     conversation_id = bindparam("target", type_=Uuid)
     now = bindparam("at", type_=Timestamp)
     c = CONVERSATIONS.c
+    is_new = [] if found is None else [found.c.is_free, found.c.status.is_(None)]
     head = (
         update(CONVERSATIONS)
-        .where(c.id == conversation_id, c.status == "active", IS_KEPT)
+        .where(c.id == conversation_id, c.status == "active", IS_KEPT, *is_new)
         .values(
             last_seq=c.last_seq + added,
             version=c.version + 1,
@@ -107,6 +133,13 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
         .cte("new_messages")
     )
     statement = select(head.c.base).add_cte(new_messages)
+    if found is not None:
+        kept = _keep_answer(head, conversation_id, now)
+        statement = (
+            select(*found.c, head.c.base, select(kept.c.digest).exists().label("is_kept"))
+            .select_from(found.outerjoin(head, true()))
+            .add_cte(new_messages)
+        )
     if with_calls:
         statement = statement.add_cte(_insert_calls(head, conversation_id, now))
     if with_answers:
@@ -114,7 +147,28 @@ def append_statement(with_calls: bool, with_answers: bool) -> CompiledStatement:
         statement = statement.add_columns(
             select(func.count()).select_from(answered).scalar_subquery().label("answered")
         )
-    return CompiledStatement(statement)
+    return statement
+
+
+def _keep_answer(head: Any, conversation_id: Any, now: Any) -> CTE:
+    """The answer is bound as `answer_parts`, a text for each message and one for what follows:
+    between them belong the messages' positions."""
+    parts = (
+        func.unnest(bindparam("answer_parts", type_=ARRAY(Text)))
+        .table_valued(column("part", Text), with_ordinality="number")
+        .render_derived(name="parts")
+    )
+    added = bindparam("added", type_=BigInteger)
+    number = parts.c.number
+    seq = case((number <= added, cast(head.c.base + number, Text)), else_="")
+    body = func.string_agg(parts.c.part + seq, aggregate_order_by(literal_column("''"), number))
+    text = select(body).select_from(parts).scalar_subquery()
+    answer = new_answer(func.convert_to(text, literal_column("'UTF8'")), conversation_id, now)
+    return (
+        keep_answer(select(*answer).select_from(head))
+        .returning(ANSWERED_REQUESTS.c.digest)
+        .cte("kept_answer")
+    )
 
 
 def _insert_calls(head: Any, conversation_id: Any, now: Any) -> Any:

@@ -20,6 +20,7 @@ from tenants.db.unit_of_work import read_session, write_session
 from tenants.errors import ConnectionLost
 from tenants.ids import find_id
 from tenants.testing import API, TESTER, connect
+from tests.conversations.statements import counted_statements
 from tests.project.exchange import LOCAL, Exchange
 
 STARTED = {"title": "Once", "messages": [{"role": "user", "content": "ok"}]}
@@ -113,6 +114,43 @@ async def test_two_appends_without_a_key_that_are_both_meant_are_two(api, conver
 
     assert (first.json()["seq"], second.json()["seq"]) == (1, 2)
     assert await texts(api, conversation_id) == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_an_append_keeps_the_very_bytes_that_it_answers(api, conversation_id, count):
+    path = f"/conversations/{conversation_id}/messages"
+    await api.post(path, json={"role": "user", "content": "before"})
+    calls = [{"call_id": f"c{number}", "name": "n", "arguments": {"seq": 7}} for number in range(2)]
+    messages = [
+        {"role": "user", "content": f'"seq":{number} \\u0030 Grüße 👋\n'}
+        for number in range(count - 1)
+    ] + [{"role": "assistant", "tool_calls": calls}]
+    body = {"messages": messages} if count > 1 else messages[0]
+
+    with counted_statements() as statements:
+        first = await api.post(path, json=body, headers=under("a"))
+    repeat = await api.post(path, json=body, headers=under("a"))
+
+    assert len(statements) == 1
+    assert (first.status_code, repeat.status_code) == (201, 201)
+    assert repeat.content == first.content
+    assert "idempotent-replayed" not in first.headers
+    assert repeat.headers["idempotent-replayed"] == "true"
+    answered = first.json()["data"] if count > 1 else [first.json()]
+    page = (await api.get(path, params={"limit": 100, "order": "desc"})).json()["data"][:count]
+    assert answered == sorted(page, key=lambda message: message["seq"])
+    assert [message["seq"] for message in answered] == list(range(2, count + 2))
+
+
+async def test_a_keyed_append_to_no_active_conversation_is_refused_as_any_is(api, conversation_id):
+    await api.post(f"/conversations/{conversation_id}/archive")
+    for _ in range(2):
+        answer = await append(api, conversation_id, "a")
+        assert (answer.status_code, answer.json()["code"]) == (409, "conversation_archived")
+    await api.patch(f"/conversations/{conversation_id}", json={"status": "active"})
+    assert (await append(api, conversation_id, "a")).status_code == 201
+    answer = await append(api, f"conv_{'0' * 32}", "b")
+    assert (answer.status_code, answer.json()["code"]) == (404, "conversation_not_found")
 
 
 async def test_the_same_append_under_two_keys_is_two(api, conversation_id):
