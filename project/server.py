@@ -6,7 +6,9 @@ delay. With several workers a supervisor holds the listening socket, replaces a 
 and passes the signals on; a worker whose supervisor was killed stops by itself.
 """
 
+import asyncio
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -17,9 +19,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
+from project.connections import PromptConnection
 from project.health import readiness
 from project.settings import Settings
 from tenants.streams import hub
@@ -128,7 +132,10 @@ def _run_worker(
         server_header=False,
         lifespan="on",
         loop="uvloop",
-        http="httptools",
+        http=cast(
+            "type[asyncio.Protocol]",  # Whatever makes one.
+            functools.partial(PromptConnection, head_timeout_seconds=settings.head_timeout_seconds),
+        ),
         proxy_headers=settings.trust_proxy_headers,
         forwarded_allow_ips="*" if settings.trust_proxy_headers else "",
         timeout_graceful_shutdown=int(settings.shutdown_timeout_seconds) or 1,

@@ -47,6 +47,12 @@ class Settings(EmbeddedSettings, MailSettings, EngineSettings):
     max_body_bytes: int = Field(
         default=4 * 1024 * 1024, ge=1024, description="Largest request body that is accepted."
     )
+    head_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a request's line and headers may take to arrive, and a new "
+        "connection to begin one.",
+    )
     body_timeout_seconds: float = Field(
         default=30.0, gt=0, description="How long a request body may take to arrive."
     )
