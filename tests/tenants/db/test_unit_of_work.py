@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from tests.sample.module import Note
 from tests.tenants.db import faulty
 from tests.tenants.db.faulty import add_note, raise_sqlstate
 from tests.tenants.relay import open_relay
+from tests.tenants.test_logins import superuser_url
 
 BACKEND = text("SELECT pg_backend_pid()")
 FAULTY = "/api/v1/faulty"
@@ -248,6 +250,24 @@ async def test_a_defect_of_ours_stays_what_it_is(anyone, sqlstate):
             await raise_sqlstate(session, sqlstate)
     # What the caller is told says nothing of the database.
     assert sqlstate not in error.value.detail
+
+
+async def test_a_server_without_a_connection_left_is_unavailable_until_it_has_one(
+    api, configure, runtime
+):
+    """What the server then reports, while the pool connects, is 53300."""
+    login = await runtime.fetchval("SELECT current_user")
+    superuser = await asyncpg.connect(superuser_url())
+    await configure()
+    await superuser.execute(f'ALTER ROLE "{login}" CONNECTION LIMIT 0')
+    try:
+        refused = await api.get("/conversations")
+    finally:
+        await superuser.execute(f'ALTER ROLE "{login}" CONNECTION LIMIT -1')
+        await superuser.close()
+
+    assert_problem(refused, 503, "database_unavailable")
+    assert (await api.get("/conversations")).status_code == 200
 
 
 async def test_an_exhausted_pool_is_reported_within_its_timeout(tenant, configure, client):
