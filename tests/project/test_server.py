@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from project.dev.postgres import EmbeddedPostgres
 from project.server import PortTaken, open_socket
+from tests.project.dev.test_postgres import can_connect, postmaster_of
 from tests.project.processes import (
     Service,
     children_of,
@@ -263,6 +265,66 @@ def test_no_acknowledged_message_is_lost_when_the_server_is_killed():
     assert [message["seq"] for message in kept] == list(range(1, len(kept) + 1))
     # Each client had one request under way when the server died.
     assert len(kept) <= len(acknowledged) + len(threads)
+
+
+@pytest.mark.slow
+def test_a_database_that_is_killed_in_mid_commit_costs_retries_and_nothing_else():
+    """Clients repeat what is in doubt under the same key, as the documentation tells them to."""
+    with data_folder() as data_dir, running_dev(data_dir) as service:
+        conversation = httpx.post(service.base_url + PATH, json={}, headers=service.headers).json()[
+            "id"
+        ]
+        path = f"{PATH}/{conversation}/messages"
+        acknowledged: list[str] = []
+        refused: set[tuple[int, str]] = set()
+        enough = threading.Event()
+
+        def append(name: int) -> None:
+            with httpx.Client(base_url=service.base_url, headers=service.headers) as client:
+                for number in itertools.count():
+                    text = f"{name}-{number}"
+                    while True:
+                        answer = client.post(
+                            path,
+                            json={"role": "user", "content": text},
+                            headers={"Idempotency-Key": text},
+                            timeout=60,
+                        )
+                        if answer.status_code == 201:
+                            break
+                        refused.add((answer.status_code, answer.json()["code"]))
+                        time.sleep(0.05)
+                    acknowledged.append(text)
+                    if enough.is_set():
+                        return
+
+        threads = [threading.Thread(target=append, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            known = len(acknowledged)
+            until(lambda known=known: len(acknowledged) > known + 20)
+            killed = postmaster_of(data_dir / "postgres")
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: can_connect(service.facts["runtime_url"]))
+            known, accepting_at = len(acknowledged), time.monotonic()
+            until(lambda known=known: len(acknowledged) > known)
+            # A second, and what a busy machine takes besides.
+            assert time.monotonic() - accepting_at < 5
+        enough.set()
+        for thread in threads:
+            thread.join(30)
+
+        kept, after = [], ""
+        while after is not None:
+            query = {"limit": 100} | ({"after": after} if after else {})
+            page = fetch(service, path, params=query, headers=service.headers).json()
+            kept += page["data"]
+            after = page["next_cursor"]
+
+    assert {status for status, _ in refused} <= {409, 503}, refused
+    assert sorted(message["content"] for message in kept) == sorted(acknowledged)
+    assert [message["seq"] for message in kept] == list(range(1, len(kept) + 1))
 
 
 @pytest.mark.slow
