@@ -21,7 +21,7 @@ from project.rendering import render_error
 from project.settings import Settings
 from tenants import errors
 from tenants.directory import TenantEntry, get_directory
-from tenants.ids import new_id
+from tenants.ids import new_request_id
 from tenants.keys import KEY_IN_TEXT
 from tenants.modules import find_wire
 
@@ -252,7 +252,7 @@ def _check_url(scope: Scope) -> None:
 def _take_request_id(headers: dict[bytes, list[bytes]]) -> str:
     """The client's own request id if it is a modest word, else a new one."""
     given = headers.get(b"x-request-id", [b""])[0]
-    return given.decode() if _REQUEST_ID.fullmatch(given) else new_id().hex
+    return given.decode() if _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
 async def _send_json(status: int, content: object, send: Send) -> None:

@@ -7,6 +7,7 @@ Source: RFC 9562, section 5.7.
 
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
@@ -14,6 +15,11 @@ _HEX_DIGITS = frozenset("0123456789abcdef")
 
 def new_id() -> UUID:
     return uuid7()
+
+
+def new_request_id() -> str:
+    """32 hex digits, which no UUID has to be made for."""
+    return uuid_utils.uuid7().hex
 
 
 def show_id(prefix: str, value: UUID) -> str:

@@ -134,6 +134,5 @@ def _hash(parts: Iterable[bytes]) -> bytes:
     digest = hashlib.sha256()
     for part in parts:
         # After its length, or the end of one could be taken for the beginning of the next.
-        digest.update(len(part).to_bytes(8))
-        digest.update(part)
+        digest.update(len(part).to_bytes(8) + part)
     return digest.digest()
