@@ -151,6 +151,10 @@ def translate(error: BaseException, *, in_doubt: bool) -> errors.ApplicationErro
         return errors.CommitInDoubt()
     if isinstance(original, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
         return errors.TransactionConflict()
+    if type(original) is asyncpg.InternalClientError:
+        # What a server says while it ends the session may reach the driver before the end does;
+        # it then waits for more, and refuses to send.
+        return errors.CommitInDoubt() if in_doubt else errors.ConnectionLost()
     sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
     if sqlstate in _BY_SQLSTATE:
         return _BY_SQLSTATE[sqlstate]()

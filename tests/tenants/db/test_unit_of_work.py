@@ -12,6 +12,7 @@ from sqlalchemy import exc, func, select, text
 
 from tenants import errors
 from tenants.apps import get_settings
+from tenants.db.connection import TenantConnection
 from tenants.db.statement import CompiledStatement
 from tenants.db.unit_of_work import get_pool_state, read_session, write_session
 from tests.sample.module import Note
@@ -241,6 +242,31 @@ async def test_what_the_database_reports_becomes_an_error_of_the_application(
             await write_and_fail(session)
     assert type(error.value) is kind
     assert await bodies(anyone) == [anyone.slug]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"), [("fetch", errors.ConnectionLost), ("execute", errors.CommitInDoubt)]
+)
+async def test_a_driver_that_was_told_of_the_end_is_a_lost_connection(
+    anyone, configure, monkeypatch, method, kind
+):
+    await configure(pool_size=1)
+    assert await bodies(anyone) == [anyone.slug]  # Now there is a connection.
+    original = getattr(TenantConnection, method)
+
+    async def refuse(driver, query, *rest, **options):
+        if query.startswith("BEGIN"):
+            return await original(driver, query, *rest, **options)
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) …")
+
+    count = CompiledStatement(select(func.count()).select_from(Note))
+    with monkeypatch.context() as patch:
+        patch.setattr(TenantConnection, method, refuse)
+        with pytest.raises(kind):
+            async with write_session(anyone.ref) as session:
+                await session.fetch(count)
+    assert await bodies(anyone) == [anyone.slug]
+    assert get_pool_state().in_use == 0
 
 
 @pytest.mark.parametrize("sqlstate", ["23505", "42P01", "42501", "25P02"])
