@@ -28,16 +28,18 @@ async def search(
     """
     # Drawn anew each time, so that no text can hold them.
     start, stop = token_hex(16), token_hex(16)
-    statement = search_statement(
-        filters,
-        query=query,
-        after=after,
-        limit=limit,
+    given = {name: value for name, value in filters.items() if value is not None}
+    position = {} if after is None else {"after_rank": after[0], "after_id": after[1]}
+    rows = await session.fetch(
+        search_statement(frozenset(given), goes_on=after is not None),
+        q=query,
         marks=f"{_SNIPPET}, StartSel={start}, StopSel={stop}",
+        limit=limit,
+        **given,
+        **position,
     )
-    rows = await session.execute(statement)
     return [
-        (_show_hit(row, list(_split(row.snippet, start, stop))), (row.rank, str(row.id)))
+        (_show_hit(row, list(_split(row["snippet"], start, stop))), (row["rank"], str(row["id"])))
         for row in rows
     ]
 
@@ -55,11 +57,11 @@ def _split(marked: str, start: str, stop: str) -> Iterator[schemas.SnippetPart]:
 
 def _show_hit(row: Any, snippet: list[schemas.SnippetPart]) -> schemas.SearchHit:
     return {
-        "conversation_id": show_id(CONVERSATION_PREFIX, row.conversation_id),
-        "title": row.title,
-        "message_id": show_id(MESSAGE_PREFIX, row.message_id) if row.message_id else None,
-        "seq": row.seq,
-        "role": row.role,
+        "conversation_id": show_id(CONVERSATION_PREFIX, row["conversation_id"]),
+        "title": row["title"],
+        "message_id": show_id(MESSAGE_PREFIX, row["message_id"]) if row["message_id"] else None,
+        "seq": row["seq"],
+        "role": row["role"],
         "snippet": snippet,
-        "rank": row.rank,
+        "rank": row["rank"],
     }

@@ -5,14 +5,15 @@ query is understood once for each language. All of these together look into the 
 find must then fit the query of its own language.
 """
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Double,
     Select,
     Text,
-    and_,
+    Uuid,
     bindparam,
     case,
     cast,
@@ -30,6 +31,7 @@ from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
 from conversations.models import LANGUAGES, SEARCHED_CHARACTERS
 from conversations.statements.tables import CONVERSATIONS, IS_KEPT, MESSAGE_IS_KEPT, MESSAGES
+from tenants.db.statement import CompiledStatement
 
 # In how much of a text a snippet is looked for. It takes time with the square of what is found:
 # for a hundred texts of 100,000 characters full of the words it took eight seconds.
@@ -44,33 +46,32 @@ _BY_LENGTH: Any = literal_column("1")
 _TITLE_WORDS = func.to_tsvector(literal_column("'simple'::regconfig"), CONVERSATIONS.c.title)
 
 
-def search_statement(
-    filters: Mapping[str, Any],
-    *,
-    query: str,
-    after: tuple[float, Any] | None,
-    limit: int,
-    marks: str,
-) -> Select[Any]:
-    """Up to `limit` hits, best first, beyond a position of rank and id.
+@cache
+def search_statement(given: frozenset[str], *, goes_on: bool) -> CompiledStatement:
+    """Up to `limit` hits for `q`, in the syntax of `websearch_to_tsquery`, best first.
 
-    filters: `user_id`, `agent_id`, `status` and `language`, where not None. query: in the syntax
-    of `websearch_to_tsquery`. marks: options for `ts_headline` that say what surrounds a word.
+    given: which of the filters `user_id`, `agent_id`, `status` and `language` are set; their
+    values are bound by their names. goes_on: whether the list begins behind the position
+    `after_rank`, `after_id`. `marks`: options for `ts_headline` that say what surrounds a word.
     """
-    queries = _queries(query)
-    hits = union_all(_messages(queries, filters), _titles(queries, filters)).subquery("hits")
+    queries = _queries()
+    hits = union_all(_messages(queries, given), _titles(queries, given)).subquery("hits")
     position = tuple_(hits.c.rank, hits.c.id)
     page = select(*hits.c)
-    if after is not None:
-        rank, key = after
-        page = page.where(position < tuple_(literal(rank, Double), literal(key)))
+    if goes_on:
+        after = bindparam("after_rank", type_=Double), bindparam("after_id", type_=Uuid)
+        page = page.where(position < tuple_(*after))
+    limit = bindparam("limit", type_=BigInteger)
     best = page.order_by(*(part.desc() for part in position.clauses)).limit(limit).subquery("best")
     # Out here, so that it is made for the hits of the page alone.
     piece = _piece(best.c.text, best.c.config, best.c.query)
+    marks = bindparam("marks", type_=Text)
     snippet = func.ts_headline(best.c.config, piece, best.c.query, marks, type_=Text)
     shown = ("id", "rank", "conversation_id", "title", "message_id", "seq", "role")
-    return select(*(best.c[name] for name in shown), snippet.label("snippet")).order_by(
-        best.c.rank.desc(), best.c.id.desc()
+    return CompiledStatement(
+        select(*(best.c[name] for name in shown), snippet.label("snippet")).order_by(
+            best.c.rank.desc(), best.c.id.desc()
+        )
     )
 
 
@@ -90,7 +91,7 @@ def _piece(text: Any, config: Any, query: Any) -> Any:
     return case((func.length(text) <= SNIPPET_CHARACTERS, text), else_=fitting)
 
 
-def _queries(query: str) -> Any:
+def _queries() -> Any:
     """The query in every language: `language`, `config`, `query`.
 
     Without those in which it has no word that must be there: they would have to read every text.
@@ -104,19 +105,20 @@ def _queries(query: str) -> Any:
         ]
     )
     words = func.websearch_to_tsquery(
-        configurations.c.config, bindparam("q", query, type_=Text), type_=TSQUERY
+        configurations.c.config, bindparam("q", type_=Text), type_=TSQUERY
     )
     every = select(configurations.c.language, configurations.c.config, words.label("query"))
     read = every.subquery("read")
+    tree = func.querytree(read.c.query, type_=Text)
     return (
         select(*read.c)
-        .where(func.querytree(read.c.query, type_=Text).not_in(["", "T"]))
+        .where(tree != "", tree != "T")
         .cte("queries")
         .prefix_with("MATERIALIZED")
     )
 
 
-def _messages(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
+def _messages(queries: Any, given: frozenset[str]) -> Select[Any]:
     in_parentheses = literal("(").op("||")(cast(queries.c.query, Text)).op("||")(literal(")"))
     # Most languages read most queries alike.
     together = select(
@@ -143,15 +145,15 @@ def _messages(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
             search.bool_op("@@")(together),
             search.bool_op("@@")(queries.c.query),
             MESSAGE_IS_KEPT,
-            *_conditions(filters),
+            *_conditions(given),
         )
     )
-    if filters["language"] is not None:
-        found = found.where(MESSAGES.c.language == filters["language"])
+    if "language" in given:
+        found = found.where(MESSAGES.c.language == bindparam("language", type_=Text))
     return found
 
 
-def _titles(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
+def _titles(queries: Any, given: frozenset[str]) -> Select[Any]:
     plain = queries.alias("plain")
     only = select(plain.c.query).where(plain.c.language == _PLAIN).scalar_subquery()
     weighed = func.setweight(_TITLE_WORDS, literal_column("'A'"), type_=TSVECTOR)
@@ -169,17 +171,13 @@ def _titles(queries: Any, filters: Mapping[str, Any]) -> Select[Any]:
             queries.c.query,
         )
         .join(queries, queries.c.language == _PLAIN)
-        .where(_TITLE_WORDS.bool_op("@@")(only), *_conditions(filters))
+        .where(_TITLE_WORDS.bool_op("@@")(only), *_conditions(given))
     )
-    if filters["language"] is not None:
-        found = found.where(CONVERSATIONS.c.language == filters["language"])
+    if "language" in given:
+        found = found.where(CONVERSATIONS.c.language == bindparam("language", type_=Text))
     return found
 
 
-def _conditions(filters: Mapping[str, Any]) -> list[Any]:
-    given = [
-        CONVERSATIONS.c[name] == filters[name]
-        for name in ("user_id", "agent_id", "status")
-        if filters[name] is not None
-    ]
-    return [and_(IS_KEPT, *given)]
+def _conditions(given: frozenset[str]) -> list[Any]:
+    names = sorted(given - {"language"})
+    return [IS_KEPT, *(CONVERSATIONS.c[name] == bindparam(name, type_=Text) for name in names)]
