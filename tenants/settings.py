@@ -126,6 +126,12 @@ class EngineSettings(BaseModel):
         description="Age at which a connection is replaced, so that its backend gives back "
         "the catalog memory of all tenants it has served.",
     )
+    pool_recycle_tenants: int = Field(
+        default=2000,
+        ge=1,
+        description="How many tenants a connection serves before it is replaced. Its backend "
+        "remembers the tables of each, in about a quarter of a megabyte.",
+    )
     connect_timeout_seconds: float = Field(
         default=3.0, gt=0, description="How long to wait for a new database connection."
     )

@@ -62,6 +62,7 @@ def create_runtime_pool(settings: EngineSettings) -> Pool:
         settings.pool_size,
         timeout_seconds=settings.pool_timeout_seconds,
         recycle_seconds=settings.pool_recycle_seconds,
+        recycle_tenants=settings.pool_recycle_tenants,
     )
 
 

@@ -8,9 +8,10 @@ as asyncpg takes for a statement; here it is a list, and a semaphore for whoever
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, exc
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,12 +29,16 @@ class PoolState:
 
 @dataclass(slots=True)
 class PooledConnection:
-    """A connection. adapter: SQLAlchemy's face of it; driver: asyncpg's own."""
+    """A connection. adapter: SQLAlchemy's face of it; driver: asyncpg's own.
+
+    tenants: whom it has served. Its backend remembers the tables of each.
+    """
 
     fairy: Any
     adapter: Any
     driver: Any
     opened_at: float
+    tenants: set[UUID] = field(default_factory=set)
 
     def borrow(self, engine: AsyncEngine, **options: Any) -> Connection:
         """SQLAlchemy's `Connection` on it, which leaves it open when it is itself closed."""
@@ -53,12 +58,19 @@ class Pool:
     """
 
     def __init__(
-        self, engine: AsyncEngine, size: int, *, timeout_seconds: float, recycle_seconds: float
+        self,
+        engine: AsyncEngine,
+        size: int,
+        *,
+        timeout_seconds: float,
+        recycle_seconds: float,
+        recycle_tenants: int,
     ) -> None:
         self.engine = engine
         self._size = size
         self._timeout_seconds = timeout_seconds
         self._recycle_seconds = recycle_seconds
+        self._recycle_tenants = recycle_tenants
         self._idle: list[PooledConnection] = []
         self._room = asyncio.Semaphore(size)
         self._in_use = 0
@@ -152,6 +164,7 @@ class Pool:
             and not adapter.readonly
             and not adapter.deferrable
             and monotonic() - connection.opened_at < self._recycle_seconds
+            and len(connection.tenants) < self._recycle_tenants
         )
 
     def _leave(self) -> None:

@@ -35,7 +35,9 @@ class ScopedTransaction:
     @classmethod
     async def open(cls, pool: Pool, tenant: TenantRef, *, read_only: bool) -> "ScopedTransaction":
         """Take a connection, as `Pool.take`; the transaction begins with the first statement."""
-        return cls(pool, await pool.take(), tenant, read_only=read_only)
+        pooled = await pool.take()
+        pooled.tenants.add(tenant.id)
+        return cls(pool, pooled, tenant, read_only=read_only)
 
     async def fetch(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
         """The statement's rows, read by column name: `row["id"]`. JSON columns are parsed."""

@@ -3,10 +3,14 @@
 import asyncio
 
 import pytest
-from sqlalchemy import exc
+from sqlalchemy import exc, func, select
 
 from tenants.apps import get_settings
 from tenants.db.engine import create_runtime_pool
+from tenants.db.statement import CompiledStatement
+from tenants.db.transaction import ScopedTransaction
+
+BACKEND = CompiledStatement(select(func.pg_backend_pid().label("pid")))
 
 
 @pytest.fixture
@@ -80,6 +84,17 @@ async def test_an_old_connection_is_replaced(make_pool):
     assert first.driver.is_closed()
     async with pool.lend() as second:
         assert second is not first
+
+
+async def test_a_connection_that_has_served_many_tenants_is_replaced(make_pool, fleet):
+    pool = make_pool(pool_size=1, pool_recycle_tenants=2)
+    backends = []
+    for tenant in (fleet[0], fleet[0], fleet[1], fleet[0]):
+        transaction = await ScopedTransaction.open(pool, tenant.ref, read_only=True)
+        (row,) = await transaction.fetch(BACKEND, {})
+        backends.append(row["pid"])
+        await transaction.close()
+    assert backends[0] == backends[1] == backends[2] != backends[3]
 
 
 @pytest.mark.parametrize(
