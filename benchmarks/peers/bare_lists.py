@@ -1,14 +1,11 @@
 """The bare peer's list of conversations, and its search: the service's statement, compiled once."""
 
-from functools import cache
 from secrets import token_hex
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs
 
 import asyncpg
 import orjson
-from sqlalchemy.dialects.postgresql import asyncpg as dialects
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from benchmarks.peers.cursor import encode_cursor
 from benchmarks.peers.statements import LIST
@@ -16,8 +13,6 @@ from conversations.statements import search_statement
 from tenants.ids import show_id
 
 _TOKEN_KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
-_DIALECT = cast(Any, dialects.PGDialect_asyncpg)()
-_NO_FILTERS = dict.fromkeys(("user_id", "agent_id", "status", "language"))
 
 
 async def list_conversations(connection: asyncpg.Connection, query: bytes) -> tuple[int, bytes]:
@@ -32,9 +27,9 @@ async def search(connection: asyncpg.Connection, query: bytes) -> tuple[int, byt
     limit = int(given["limit"][0])
     start, stop = token_hex(16), token_hex(16)
     marks = f"MaxWords=32, MinWords=12, StartSel={start}, StopSel={stop}"
-    statement, values, names = _search()
-    values = values | {"q": given["q"][0], names["marks"]: marks, names["limit"]: limit + 1}
-    rows = await connection.fetch(statement, *values.values())
+    statement = search_statement(frozenset(), goes_on=False)
+    values = {"q": given["q"][0], "marks": marks, "limit": limit + 1}
+    rows = await connection.fetch(statement.sql, *statement.arguments(values))
     hits = [
         {
             "conversation_id": show_id("conv", row["conversation_id"]),
@@ -48,20 +43,6 @@ async def search(connection: asyncpg.Connection, query: bytes) -> tuple[int, byt
         for row in rows
     ]
     return _show_page(hits, [(row["rank"], row["id"]) for row in rows], limit)
-
-
-@cache
-def _search() -> tuple[str, dict[str, Any], dict[str, str]]:
-    """The text, its parameters in order, and the names of those that differ each time."""
-    marks, limit = "m", 1_000_001
-    compiled = search_statement(
-        _NO_FILTERS, query="q", after=None, marks=marks, limit=limit
-    ).compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    assert isinstance(compiled, SQLCompiler)
-    assert compiled.positiontup is not None
-    values = {name: compiled.params[name] for name in compiled.positiontup}
-    names = {value: name for name, value in values.items() if value in (marks, limit)}
-    return str(compiled), values, {"marks": names[marks], "limit": names[limit]}
 
 
 def _show_page(items: list[Any], positions: list[Any], limit: int) -> tuple[int, bytes]:

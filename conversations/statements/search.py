@@ -110,12 +110,7 @@ def _queries() -> Any:
     every = select(configurations.c.language, configurations.c.config, words.label("query"))
     read = every.subquery("read")
     tree = func.querytree(read.c.query, type_=Text)
-    return (
-        select(*read.c)
-        .where(tree != "", tree != "T")
-        .cte("queries")
-        .prefix_with("MATERIALIZED")
-    )
+    return select(*read.c).where(tree != "", tree != "T").cte("queries").prefix_with("MATERIALIZED")
 
 
 def _messages(queries: Any, given: frozenset[str]) -> Select[Any]:
