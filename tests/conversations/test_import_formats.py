@@ -9,10 +9,10 @@ from tests.conversations.test_router import log_of, read
 
 
 @pytest.fixture
-async def api(application, make_tenant):
+async def api(application, empty_tenant):
     """A client of a tenant that has no conversation yet."""
     url = f"http://localhost{API}"
-    async with connect(application, base_url=url, tenant=await make_tenant()) as client:
+    async with connect(application, base_url=url, tenant=empty_tenant) as client:
         yield client
 
 

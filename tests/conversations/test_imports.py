@@ -25,10 +25,10 @@ async def tenant(make_tenant):
 
 
 @pytest.fixture
-async def other(application, make_tenant):
+async def other(application, empty_tenant):
     """A client of a tenant that has no conversation yet."""
     url = f"http://localhost{API}"
-    async with connect(application, base_url=url, tenant=await make_tenant()) as client:
+    async with connect(application, base_url=url, tenant=empty_tenant) as client:
         yield client
 
 

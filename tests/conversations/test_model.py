@@ -34,7 +34,7 @@ _RULES = {
 }
 
 
-@settings(max_examples=6, derandomize=True, **_RULES)
+@settings(max_examples=4, derandomize=True, **_RULES)
 @given(random=RANDOMS)
 async def test_conversations_are_as_their_models_say(api, tenant, random):
     await Life(api, tenant, random).live(steps=20)
