@@ -225,16 +225,18 @@ class TestPatience:
             assert stream.exchange.sent[-1]["more_body"] is True
         assert not [entry for entry in logged if entry["level"] == "error"]
 
-    async def test_a_thousand_idle_streams_hold_no_connection(
-        self, application, tenant, api, few_connections
+    @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+    async def test_many_idle_streams_hold_no_connection(
+        self, application, tenant, api, few_connections, with_settings, count
     ):
+        with_settings(pool_size=2, pool_timeout_seconds=20.0, streams_per_tenant=count)
         conversations = [await start(api) for _ in range(5)]
         async with contextlib.AsyncExitStack() as stack:
             streams = [
                 await stack.enter_async_context(
                     open_stream(application, tenant.key, path_of(conversations[number % 5]))
                 )
-                for number in range(1000)
+                for number in range(count)
             ]
             assert (await api.get("/conversations")).status_code == 200
             assert get_pool_state().size == 2

@@ -44,6 +44,11 @@ async def append(api, conversation_id, key=None, content="ok", **query):
 
 
 @pytest.fixture
+def tenant(empty_tenant):
+    return empty_tenant
+
+
+@pytest.fixture
 async def conversation_id(api):
     return (await api.post("/conversations", json={})).json()["id"]
 

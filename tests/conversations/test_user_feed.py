@@ -26,6 +26,11 @@ NEW = NewMessage(role="user", content="late")
 
 
 @pytest.fixture
+def tenant(empty_tenant):
+    return empty_tenant
+
+
+@pytest.fixture
 def window(monkeypatch):
     """Make the window small, so that a test sees what happens beyond it."""
 
