@@ -51,7 +51,7 @@ async def test_where_links_of_every_page_lead(admin, path):
 
 class TestFinding:
     async def test_a_tenant_by_words_of_its_slug_and_name(self, admin, make_tenant):
-        tenant = await make_tenant()
+        tenant = await make_tenant(modules=[])
         word = new_slug()
         await lifecycle.change_tenant(tenant.slug, name=f"The {word} Company", by=TESTER)
 
@@ -61,7 +61,7 @@ class TestFinding:
         assert await find(admin, "tenant", q=f"{word} nobody") == []
 
     async def test_tenants_by_status_and_plan(self, admin, make_tenant):
-        tenant = await make_tenant()
+        tenant = await make_tenant(modules=[])
         await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
 
         for query in ({"status__exact": "suspended"}, {"plan": "standard"}):
@@ -71,7 +71,7 @@ class TestFinding:
 
     @pytest.mark.parametrize("model", ["apikey", "domain", "membership"])
     async def test_what_belongs_to_a_tenant(self, admin, make_tenant, model):
-        tenant, other = await make_tenant(), await make_tenant()
+        tenant, other = await make_tenant(modules=[]), await make_tenant(modules=[])
         for each in (tenant, other):
             await lifecycle.add_domain(each.slug, f"{each.slug}.example.com", by=TESTER)
             await lifecycle.invite_member(each.slug, "a@example.com", "viewer", by=TESTER)
@@ -112,7 +112,7 @@ class TestFinding:
             assert user.username in row
 
     async def test_entries_by_tenant_whatever_it_was_called(self, admin, make_tenant):
-        tenant = await make_tenant()
+        tenant = await make_tenant(modules=[])
         slug = new_slug()
         await lifecycle.change_tenant(tenant.slug, new_slug=slug, by=TESTER)
 
@@ -142,7 +142,7 @@ class TestFinding:
 
 class TestActions:
     async def test_suspending_and_resuming_several(self, admin, make_tenant):
-        ours = [await make_tenant() for _ in range(2)]
+        ours = [await make_tenant(modules=[]) for _ in range(2)]
         pks = [tenant.row.pk for tenant in ours]
 
         for action, status in (("suspend", "suspended"), ("resume", "active")):
@@ -150,7 +150,7 @@ class TestActions:
             assert [(await lifecycle.get_tenant(each.slug)).status for each in ours] == [status] * 2
 
     async def test_one_that_cannot_be_is_reported_and_the_others_are_done(self, admin, make_tenant):
-        good, bad = await make_tenant(), await make_tenant()
+        good, bad = await make_tenant(modules=[]), await make_tenant(modules=[])
         await lifecycle.delete_tenant(bad.slug, by=TESTER)
 
         await admin.act(TENANTS, "suspend", good.row.pk, bad.row.pk)
@@ -248,7 +248,7 @@ class TestTheAuditLog:
 
 class TestCost:
     async def test_the_same_queries_for_few_rows_and_for_many(self, admin, make_tenant):
-        tenant = await make_tenant()
+        tenant = await make_tenant(modules=[])
         before = await self.count(admin)
         for number in range(6):
             await lifecycle.issue_key(tenant.slug, f"Key {number}", by=TESTER)
@@ -256,7 +256,7 @@ class TestCost:
             await lifecycle.invite_member(
                 tenant.slug, f"c{number}@example.com", "viewer", by=TESTER
             )
-            await make_tenant()
+            await make_tenant(modules=[])
 
         assert await self.count(admin) == before
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("quick_passwords")
 @pytest.fixture(scope="module")
 async def tenant(make_tenant):
     """One tenant for this whole file; tests that count its members make their own."""
-    return await make_tenant()
+    return await make_tenant(modules=[])
 
 
 async def invite(tenant, email=None, role="member", by=TESTER):
@@ -109,7 +109,7 @@ async def test_an_invitation_is_mailed_with_a_link_that_accepts(tenant):
 
 
 async def test_names_stand_in_a_mail_as_they_are(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     await lifecycle.change_tenant(tenant.slug, name="O'Hara & <Söhne>", by=TESTER)
 
     await invite(tenant)
@@ -203,7 +203,7 @@ async def test_a_member_whose_address_has_changed_is_known_by_the_new_one(tenant
 
 
 async def test_a_tenant_that_is_being_deleted_invites_nobody(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     await lifecycle.delete_tenant(tenant.slug, by=TESTER)
 
     with pytest.raises(errors.WrongState):
@@ -213,7 +213,7 @@ async def test_a_tenant_that_is_being_deleted_invites_nobody(make_tenant):
 
 
 async def test_the_limit_counts_those_who_are_invited_too(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     await lifecycle.change_tenant(tenant.slug, limits={"members": 2}, by=TESTER)
     invitation = await invite(tenant)
     await join(tenant)
@@ -226,7 +226,7 @@ async def test_the_limit_counts_those_who_are_invited_too(make_tenant):
 
 
 async def test_the_first_owner_is_invited_with_the_tenant(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     email = new_email()
 
     onboarded = await lifecycle.create_tenant(
@@ -330,7 +330,7 @@ async def test_an_account_that_there_is_accepts_under_its_address_in_any_case(te
 
 
 async def test_a_suspended_tenant_can_be_joined_and_a_deleted_one_cannot(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     tokens = [token_of(await invite(tenant)) for _ in range(2)]
     await lifecycle.suspend_tenant(tenant.slug, by=TESTER)
     await lifecycle.sign_up(tokens[0], PASSWORD, by=TESTER)
@@ -354,7 +354,7 @@ async def test_a_password_that_the_settings_refuse_makes_no_account(tenant, pass
 
 
 async def test_an_account_that_could_not_join_is_not_made(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     invitation = await invite(tenant)
     await lifecycle.delete_tenant(tenant.slug, by=TESTER)
 
@@ -368,7 +368,7 @@ async def test_an_account_that_could_not_join_is_not_made(make_tenant):
 
 
 async def test_the_last_owner_stays(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     owner = await join(tenant, "owner")
     await invite(tenant, role="owner")  # Who has not accepted yet counts for nothing.
 
@@ -383,7 +383,7 @@ async def test_the_last_owner_stays(make_tenant):
 
 
 async def test_of_two_owners_who_leave_at_once_one_stays(make_tenant, at_once):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     owners = [await join(tenant, "owner") for _ in range(2)]
 
     outcomes = await at_once(
@@ -394,7 +394,7 @@ async def test_of_two_owners_who_leave_at_once_one_stays(make_tenant, at_once):
 
 
 async def test_a_member_who_is_no_owner_makes_none_and_unmakes_none(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     first, second = await join(tenant, "owner"), await join(tenant, "owner")
     member = await join(tenant)
     waiting = await invite(tenant, role="owner")
@@ -438,7 +438,7 @@ async def test_a_role_can_be_changed_before_the_invitation_is_accepted(tenant):
 
 
 async def test_another_tenants_member_is_as_unknown_as_nobody(make_tenant, tenant):
-    other = await join(await make_tenant())
+    other = await join(await make_tenant(modules=[]))
 
     for reference in (other.email, show_id("mem", other.pk), "mem_", "nobody@example.com", ""):
         with pytest.raises(errors.MemberNotFound):
@@ -471,7 +471,7 @@ async def test_everything_that_happens_to_a_member_is_recorded(tenant):
 
 
 async def test_what_is_refused_is_not_recorded(make_tenant):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     owner = await join(tenant, "owner")
     before = await entries(tenant, owner.email)
 
@@ -498,7 +498,7 @@ async def test_somebody_who_accepts_twice_at_once_is_one_member(tenant, at_once)
 
 
 async def test_the_limit_holds_for_those_who_are_invited_at_once(make_tenant, at_once):
-    tenant = await make_tenant()
+    tenant = await make_tenant(modules=[])
     await lifecycle.change_tenant(tenant.slug, limits={"members": 1}, by=TESTER)
 
     outcomes = await at_once(invite(tenant), invite(tenant))

@@ -143,7 +143,7 @@ async def test_a_bad_body_is_refused_by_every_route_that_takes_one(
 
 class TestHosts:
     async def test_a_tenants_host_serves_that_tenant_alone(self, operator, make_tenant):
-        one, other = await make_tenant(), await make_tenant()
+        one, other = await make_tenant(modules=[]), await make_tenant(modules=[])
         headers = {"Host": f"{one.slug}.localhost"}
 
         assert (await operator.get(f"/tenants/{one.slug}", headers=headers)).status_code == 200
@@ -151,7 +151,7 @@ class TestHosts:
             assert (await operator.get(path, headers=headers)).status_code == 401, path
 
     async def test_a_header_must_agree_with_the_path(self, operator, make_tenant):
-        one, other = await make_tenant(), await make_tenant()
+        one, other = await make_tenant(modules=[]), await make_tenant(modules=[])
         path = f"/tenants/{one.slug}"
 
         agreeing = await operator.get(path, headers={"X-Tenant": one.slug})
