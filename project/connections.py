@@ -25,7 +25,7 @@ class PromptConnection(HttpToolsProtocol):
         self._head_timeout_seconds = head_timeout_seconds
         self._head_timer: Any = None
         self._head_bytes = 0
-        self._has_begun = False
+        self._is_in_head = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # As there.
         super().connection_made(transport)
@@ -36,18 +36,18 @@ class PromptConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        is_head = self._head_timer is not None
         super().data_received(data)
-        if is_head and self._head_timer is not None:
+        # Nearly all heads come whole, and need no timer.
+        if self._is_in_head:
+            if self._head_timer is None:
+                self._await_head()
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._has_begun = True
-        if self._head_timer is None:
-            self._await_head()
+        self._is_in_head = True
 
     def on_headers_complete(self) -> None:
         self._forget_head()
@@ -59,13 +59,13 @@ class PromptConnection(HttpToolsProtocol):
     def _forget_head(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
-        self._head_timer, self._head_bytes, self._has_begun = None, 0, False
+        self._head_timer, self._head_bytes, self._is_in_head = None, 0, False
 
     def _give_up(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
             # Sent ahead, behind a request that is still being answered: nothing is read meanwhile.
             self._await_head()
-        elif self._has_begun:
+        elif self._is_in_head:
             self._refuse(408)
         else:
             self.transport.close()
