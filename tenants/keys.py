@@ -16,6 +16,7 @@ from enum import StrEnum
 TENANT_PREFIX = "tnt"
 OPERATOR_PREFIX = "tno"
 _ALPHABET = string.digits + string.ascii_letters
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _PUBLIC_ID_LENGTH = 12
 _SECRET_LENGTH = 32
 _CHECKSUM_LENGTH = 6
@@ -91,9 +92,6 @@ def _draw(length: int, stream: bytes | None) -> tuple[str, bytes | None]:
 
 
 def _checksum(body: str) -> str:
-    value = zlib.crc32(body.encode())
-    digits = ""
-    for _ in range(_CHECKSUM_LENGTH):
-        value, digit = divmod(value, len(_ALPHABET))
-        digits = _ALPHABET[digit] + digits
-    return digits
+    """CRC-32 in base 62: six digits, two at a time."""
+    value, base = zlib.crc32(body.encode()), len(_PAIRS)
+    return _PAIRS[value // base**2] + _PAIRS[value // base % base] + _PAIRS[value % base]

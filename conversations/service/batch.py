@@ -70,11 +70,11 @@ def sum_up(batch: Batch) -> dict[str, int | Decimal]:
     messages = batch["messages"]
     return {
         **{
-            kind: sum(row[kind] or 0 for row in messages)
+            kind: sum([row[kind] or 0 for row in messages])
             for kind in ("token_count", *schemas.TOKEN_KINDS)
         },
         "tool_call_count": len(batch["calls"]),
-        "cost": sum((Decimal(row["cost"]) for row in messages if row["cost"]), Decimal(0)),
+        "cost": sum([Decimal(row["cost"]) for row in messages if row["cost"]], Decimal(0)),
     }
 
 

@@ -125,7 +125,7 @@ class Pool:
             await greenlet_spawn(self._idle.pop().fairy.close)
 
     async def _enter(self) -> None:
-        if self._room.locked():
+        if self._in_use >= self._size or self._waiting:
             self._waiting += 1
             try:
                 async with asyncio.timeout(self._timeout_seconds):
