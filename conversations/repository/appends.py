@@ -116,7 +116,7 @@ async def append_once(
             new_status=answer.status,
             answer_parts=parts,
         )
-    if row["base"] is not None:
+    if row["is_kept"]:
         await _check_answered(session, conversation_id, append, row)
     return AppendedOnce(row["is_free"], read_answer(row), row["base"], row["is_kept"])
 

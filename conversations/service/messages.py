@@ -135,15 +135,20 @@ async def append_once(
     rows = await _prepare(session, batch)
     body = write(_show(batch, conversation_id, rows.now, lambda _position: _NUL))
     parts = body.decode().split("\0")
-    done = await repository.append_once(
-        session,
-        key,
-        rows,
-        repository.FoundAnswer(request.fingerprint, _CREATED, b""),
-        parts,
-        digest=request.digest,
-        oldest=oldest_kept(),
-    )
+    try:
+        done = await repository.append_once(
+            session,
+            key,
+            rows,
+            repository.FoundAnswer(request.fingerprint, _CREATED, b""),
+            parts,
+            digest=request.digest,
+            oldest=oldest_kept(),
+        )
+    except errors.CallIdTaken as error:
+        # Perhaps by the first run of this very request, which ended in the moment between the
+        # look for its answer and the lock. Whoever tries again sees what it was.
+        raise TransactionConflict from error
     if done.found is not None:
         return as_answer(request, done.found), True
     if not done.is_free:

@@ -1,6 +1,7 @@
 """Requests that are sent again under the same key, in every way that a client may have to."""
 
 import asyncio
+import copy
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -10,8 +11,10 @@ from django.test import RequestFactory
 from sqlalchemy import text
 
 from conversations import repository, service
+from conversations.repository import appends
 from conversations.router import retries
 from conversations.settings import get_settings
+from conversations.statements import append_once_statement
 from tenants import lifecycle
 from tenants.apps import get_settings as get_engine_settings
 from tenants.db import engine
@@ -145,6 +148,53 @@ async def test_an_append_keeps_the_very_bytes_that_it_answers(api, conversation_
     page = (await api.get(path, params={"limit": 100, "order": "desc"})).json()["data"][:count]
     assert answered == sorted(page, key=lambda message: message["seq"])
     assert [message["seq"] for message in answered] == list(range(2, count + 2))
+
+
+async def test_a_keyed_append_whose_call_id_is_taken_is_tried_again_and_then_refused(
+    api, conversation_id, logged
+):
+    path = f"/conversations/{conversation_id}/messages"
+    body = {"role": "assistant", "tool_calls": [{"call_id": "c", "name": "n", "arguments": {}}]}
+    assert (await api.post(path, json=body, headers=under("a"))).status_code == 201
+
+    refused = await api.post(path, json=body, headers=under("b"))
+    repeat = await api.post(path, json=body, headers=under("a"))
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "call_id_taken")
+    assert (repeat.status_code, repeat.headers["idempotent-replayed"]) == (201, "true")
+    assert [entry["code"] for entry in logged if entry["event"] == "request.repeated"] == [
+        "transaction_conflict"
+    ]
+
+
+async def test_a_first_run_that_ends_between_look_and_lock_is_found(
+    api, conversation_id, monkeypatch
+):
+    """The look is blind, as with a snapshot from before the first run's end."""
+
+    def look_blindly(*which):
+        statement = copy.copy(append_once_statement(*which))
+        look = " ON answered_requests.digest = "
+        assert look in statement.sql
+        statement.sql = statement.sql.replace(look, f" ON false AND {look.removeprefix(' ON ')}")
+        return statement
+
+    path = f"/conversations/{conversation_id}/messages"
+    calls = [{"call_id": "c", "name": "n", "arguments": {}}]
+    bodies = [
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "tool", "call_id": "c", "content": "ok"},
+        {"role": "user", "content": "ok"},
+    ]
+    for number, body in enumerate(bodies):
+        key = under(f"a{number}")
+        first = await api.post(path, json=body, headers=key)
+        with monkeypatch.context() as patch:
+            patch.setattr(appends, "append_once_statement", look_blindly)
+            repeat = await api.post(path, json=body, headers=key)
+        assert (first.status_code, repeat.status_code) == (201, 201)
+        assert repeat.content == first.content
+    assert len(await texts(api, conversation_id)) == 3
 
 
 async def test_a_keyed_append_to_no_active_conversation_is_refused_as_any_is(api, conversation_id):
