@@ -42,11 +42,6 @@ def get_pool(database: str = "default") -> Pool:
     return pools[database]
 
 
-def get_engine(database: str = "default") -> AsyncEngine:
-    """The engine of that pool, for whoever wants a connection that is not one of it."""
-    return get_pool(database).engine
-
-
 async def dispose_engines() -> None:
     """Close the running loop's connections."""
     for pool in _pools.pop(asyncio.get_running_loop(), {}).values():

@@ -91,7 +91,7 @@ class Pool:
         try:
             while self._idle:
                 connection = self._idle.pop()
-                if self._is_usable(connection):
+                if self._is_alive(connection):
                     return connection
                 connection.discard()
             return await self._open()
@@ -100,7 +100,7 @@ class Pool:
             raise
 
     def give_back(self, connection: PooledConnection) -> None:
-        if self._is_usable(connection) and not self._is_closed:
+        if not self._is_closed and self._is_alive(connection) and self._is_clean(connection):
             self._idle.append(connection)
         else:
             connection.discard()
@@ -148,22 +148,29 @@ class Pool:
             ) from error
         return PooledConnection(fairy, fairy.dbapi_connection, fairy.driver_connection, monotonic())
 
-    def _is_usable(self, connection: PooledConnection) -> bool:
-        """Whether the next one may have it.
+    def _is_alive(self, connection: PooledConnection) -> bool:
+        """Whether it is open, and not too old: what time alone can change.
 
         asyncpg notices a closed socket without asking; a ping before every use costs three round
-        trips. One that somebody left in a transaction would put the next in that one's tenant;
-        one whose transactions somebody gave other characteristics would keep them.
+        trips.
         """
-        adapter, driver = connection.adapter, connection.driver
+        is_open = not connection.driver.is_closed()
+        return is_open and monotonic() - connection.opened_at < self._recycle_seconds
+
+    def _is_clean(self, connection: PooledConnection) -> bool:
+        """Whether whoever had it left it as it came, and it has not met too many tenants.
+
+        It must be alive: a closed driver can't be asked. One that was left in a transaction would
+        put the next in that one's tenant; one whose transactions were given other characteristics
+        would keep them.
+        """
+        adapter = connection.adapter
         return (
             connection.fairy.is_valid
-            and not driver.is_closed()
-            and not driver.is_in_transaction()
+            and not connection.driver.is_in_transaction()
             and adapter.isolation_level is None
             and not adapter.readonly
             and not adapter.deferrable
-            and monotonic() - connection.opened_at < self._recycle_seconds
             and len(connection.tenants) < self._recycle_tenants
         )
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from sqlalchemy import event
 
-from tenants.db.engine import get_engine
+from tenants.db.engine import get_pool
 from tenants.db.pool import Pool
 
 Note = Callable[[str, Sequence[Any]], None]
@@ -37,7 +37,7 @@ def noted_statements(note: Note) -> Iterator[None]:
         connection.driver.remove_query_logger(note_sent)
         give_back(pool, connection)
 
-    engine = get_engine().sync_engine
+    engine = get_pool().engine.sync_engine
     event.listen(engine, "before_cursor_execute", note_executed)
     try:
         with (

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from project.api import answer_error, repeat_once
 from tenants.auth import KeyAuth, TenantRequest
-from tenants.db.engine import get_engine
+from tenants.db.engine import get_pool
 from tenants.db.unit_of_work import WriteSession, write_session
 from tenants.ids import new_id
 from tenants.responses import json_response
@@ -38,7 +38,7 @@ async def add_note(session: WriteSession, body: str) -> None:
 
 @api.get("/forgotten")
 async def read_without_a_tenant(request: TenantRequest, relation: str) -> HttpResponse:
-    async with AsyncSession(get_engine()) as session:
+    async with AsyncSession(get_pool().engine) as session:
         rows = (await session.execute(text(f"SELECT * FROM {relation}"))).all()
     return json_response([list(row) for row in rows])
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenants import errors, lifecycle
 from tenants.apps import get_settings
 from tenants.db.connection import TenantConnection
-from tenants.db.engine import get_engine, get_pool
+from tenants.db.engine import get_pool
 from tenants.db.statement import CompiledStatement
 from tenants.db.unit_of_work import read_session, write_session
 from tenants.revisions import get_head
@@ -91,7 +91,7 @@ async def test_a_transaction_is_the_tenants_role_with_its_schema_as_the_whole_se
 
 async def test_a_second_transaction_of_a_connection_is_still_scoped(fleet):
     schema = fleet[0].ref.schema
-    engine = get_engine().execution_options(tenant=fleet[0].ref)
+    engine = get_pool().engine.execution_options(tenant=fleet[0].ref)
     async with engine.connect() as connection:
         for end in (connection.commit, connection.rollback, connection.commit):
             assert (await connection.execute(WHO)).one()[:2] == (schema, schema)
@@ -132,7 +132,7 @@ async def test_a_rows_stream_is_scoped(fleet):
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("deferrable", [True, False])
 async def test_isolation_read_only_and_deferrable_are_what_was_asked_for(fleet, level, deferrable):
-    engine = get_engine().execution_options(
+    engine = get_pool().engine.execution_options(
         tenant=fleet[0].ref,
         isolation_level=level,
         postgresql_readonly=deferrable,

@@ -107,6 +107,17 @@ async def test_a_connection_of_another_character_is_not_handed_on(make_pool, cha
     assert first.driver.is_closed()
 
 
+async def test_a_connection_that_was_closed_meanwhile_gives_its_room_back(make_pool):
+    pool = make_pool(pool_size=1)
+    gone = await pool.take()
+    gone.driver.terminate()
+    await asyncio.sleep(0.01)
+    pool.give_back(gone)
+    assert pool.state.in_use == 0
+    async with pool.lend() as connection:
+        assert connection is not gone
+
+
 async def test_a_block_that_fails_gives_its_connection_up(make_pool):
     pool = make_pool(pool_size=1)
     with pytest.raises(ZeroDivisionError):
