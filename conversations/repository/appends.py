@@ -92,16 +92,17 @@ async def append_once(
     session: WriteSession,
     conversation_id: UUID,
     append: Append,
-    answer: FoundAnswer,
     parts: Sequence[str],
     *,
+    status: int,
     digest: bytes,
+    fingerprint: bytes,
     oldest: datetime,
 ) -> AppendedOnce:
     """Append for a request that its caller may repeat, and keep its answer, in one statement.
 
-    answer: to be kept; its body is made of the parts, with the messages' positions between them.
-    digest, oldest: as `find_answer` has them. Raises as `append_messages` does.
+    parts: of the answer's body; the messages' positions belong between them. status: the answer's.
+    digest, fingerprint, oldest: as `find_answer` has them. Raises as `append_messages` does.
     """
     statement = append_once_statement(bool(append.calls), bool(append.answers))
     with _ids_that_are_taken():
@@ -112,8 +113,8 @@ async def append_once(
             digest=digest,
             oldest=oldest,
             new_digest=digest,
-            new_fingerprint=answer.fingerprint,
-            new_status=answer.status,
+            new_fingerprint=fingerprint,
+            new_status=status,
             answer_parts=parts,
         )
     if row["is_kept"]:

@@ -140,9 +140,10 @@ async def append_once(
             session,
             key,
             rows,
-            repository.FoundAnswer(request.fingerprint, _CREATED, b""),
             parts,
+            status=_CREATED,
             digest=request.digest,
+            fingerprint=request.fingerprint,
             oldest=oldest_kept(),
         )
     except errors.CallIdTaken as error:

@@ -132,14 +132,14 @@ def _append(with_calls: bool, with_answers: bool, found: CTE | None = None) -> S
         )
         .cte("new_messages")
     )
-    statement = select(head.c.base).add_cte(new_messages)
-    if found is not None:
-        kept = _keep_answer(head, conversation_id, now)
-        statement = (
-            select(*found.c, head.c.base, select(kept.c.digest).exists().label("is_kept"))
-            .select_from(found.outerjoin(head, true()))
-            .add_cte(new_messages)
+    if found is None:
+        statement = select(head.c.base)
+    else:
+        is_kept = select(_keep_answer(head, conversation_id, now).c.digest).exists()
+        statement = select(*found.c, head.c.base, is_kept.label("is_kept")).select_from(
+            found.outerjoin(head, true())
         )
+    statement = statement.add_cte(new_messages)
     if with_calls:
         statement = statement.add_cte(_insert_calls(head, conversation_id, now))
     if with_answers:
