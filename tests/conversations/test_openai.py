@@ -13,7 +13,7 @@ from conversations.statements import CONVERSATIONS
 from tenants import lifecycle
 from tenants.db.unit_of_work import read_session, write_session
 from tenants.ids import find_id, new_id
-from tenants.testing import TESTER, connect
+from tenants.testing import TESTER
 from tests.conversations.openai_items import ARGUMENTS, ITEMS
 
 RETRY = {"x-stainless-retry-count": "1"}
@@ -24,20 +24,6 @@ FIRST = {"x-stainless-retry-count": "0"}
 async def tenant(make_tenant):
     """One tenant for this whole file: its tests keep to conversations of their own."""
     return await make_tenant()
-
-
-@pytest.fixture
-async def wire(application, tenant):
-    """A client with the tenant's key; its paths begin after `/openai/v1`."""
-    base_url = "http://localhost/openai/v1"
-    async with connect(application, base_url=base_url, tenant=tenant) as client:
-        yield client
-
-
-@pytest.fixture
-async def path(wire):
-    """The items of a new conversation."""
-    return f"/conversations/{await start(wire)}/items"
 
 
 async def start(wire, **body):

@@ -3,7 +3,7 @@
 import pytest
 
 from tenants.testing import connect
-from tests.conversations.test_openai import append, call, native, output, say, start
+from tests.conversations.test_openai import append, call, native, output, say
 from tests.conversations.test_openai import read as read_items
 
 FORMATS = ["native", "openai-chat", "openai-responses", "anthropic-messages"]
@@ -13,18 +13,6 @@ NO_RESULT = "The tool call has no result."
 @pytest.fixture(scope="module")
 async def tenant(make_tenant):
     return await make_tenant()
-
-
-@pytest.fixture
-async def wire(application, tenant):
-    base_url = "http://localhost/openai/v1"
-    async with connect(application, base_url=base_url, tenant=tenant) as client:
-        yield client
-
-
-@pytest.fixture
-async def path(wire):
-    return f"/conversations/{await start(wire)}/items"
 
 
 async def reuse(wire, api, path, **more):

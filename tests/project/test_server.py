@@ -52,6 +52,17 @@ def fetch(service: Service, path: str, **options):
     return httpx.get(urljoin(service.base_url, path), timeout=10, **options)
 
 
+def read_all(service: Service, path: str):
+    """The items of a list, page by page."""
+    items, after = [], ""
+    while after is not None:
+        query = {"limit": 100} | ({"after": after} if after else {})
+        page = fetch(service, path, params=query, headers=service.headers).json()
+        items += page["data"]
+        after = page["next_cursor"]
+    return items
+
+
 # The development server
 
 
@@ -253,12 +264,7 @@ def test_no_acknowledged_message_is_lost_when_the_server_is_killed():
                 thread.join()
 
         with running_dev(data_dir) as service:
-            kept, after = [], ""
-            while after is not None:
-                query = {"limit": 100} | ({"after": after} if after else {})
-                page = fetch(service, path, params=query, headers=service.headers).json()
-                kept += page["data"]
-                after = page["next_cursor"]
+            kept = read_all(service, path)
             assert service.end(signal.SIGTERM) == 0
 
     assert set(acknowledged) <= {message["content"] for message in kept}
@@ -315,12 +321,7 @@ def test_a_database_that_is_killed_in_mid_commit_costs_retries_and_nothing_else(
         for thread in threads:
             thread.join(30)
 
-        kept, after = [], ""
-        while after is not None:
-            query = {"limit": 100} | ({"after": after} if after else {})
-            page = fetch(service, path, params=query, headers=service.headers).json()
-            kept += page["data"]
-            after = page["next_cursor"]
+        kept = read_all(service, path)
 
     assert {status for status, _ in refused} <= {409, 503}, refused
     assert sorted(message["content"] for message in kept) == sorted(acknowledged)
