@@ -72,7 +72,8 @@ $(VENV)/.made: requirements.lock requirements-dev.lock
 		|| { echo "error: $(PYTHON) is too old or missing; Tenantry needs Python 3.11 or newer (make PYTHON=…)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 		|| { echo "error: $(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@$(PYTHON) -m venv --clear $(VENV)
+	@rm -rf $(VENV)  # And not what it may be a link to.
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 clean:
