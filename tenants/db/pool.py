@@ -2,10 +2,11 @@
 
 SQLAlchemy opens the connections, so that its Core and its ORM can be used on them, and looks after
 each while it lives. But to hand one out and take it back cost its own pool as much processor time
-as asyncpg takes for a statement; here it is a list, and a semaphore for whoever has to wait.
+as asyncpg takes for a statement; here it is a list, and a queue of those who have to wait.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -72,14 +73,14 @@ class Pool:
         self._recycle_seconds = recycle_seconds
         self._recycle_tenants = recycle_tenants
         self._idle: list[PooledConnection] = []
-        self._room = asyncio.Semaphore(size)
         self._in_use = 0
-        self._waiting = 0
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
         self._is_closed = False
 
     @property
     def state(self) -> PoolState:
-        return PoolState(self._size, self._in_use, self._waiting)
+        return PoolState(self._size, self._in_use, len(self._waiting))
 
     async def take(self) -> PooledConnection:
         """A connection that nobody else uses, until it is given back.
@@ -87,7 +88,10 @@ class Pool:
         Raises SQLAlchemy's TimeoutError if none gets free in time, DBAPIError or OSError if none
         can be opened.
         """
-        await self._enter()
+        if self._in_use < self._size:
+            self._in_use += 1
+        else:
+            await self._wait()
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -124,19 +128,24 @@ class Pool:
         while self._idle:
             await greenlet_spawn(self._idle.pop().fairy.close)
 
-    async def _enter(self) -> None:
-        if self._in_use >= self._size or self._waiting:
-            self._waiting += 1
-            try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    await self._room.acquire()
-            except TimeoutError:
-                raise exc.TimeoutError("no connection got free in time") from None
-            finally:
-                self._waiting -= 1
-        else:
-            await self._room.acquire()
-        self._in_use += 1
+    async def _wait(self) -> None:
+        """Until somebody leaves, whose place is then the caller's."""
+        place = self._loop.create_future()
+        self._waiting[place] = None
+        timer = self._loop.call_later(self._timeout_seconds, self._give_up, place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled() and place.exception() is None:
+                self._leave()  # It had just been given.
+            raise
+        finally:
+            timer.cancel()
+            self._waiting.pop(place, None)
+
+    def _give_up(self, place: asyncio.Future[None]) -> None:
+        if not place.done():
+            place.set_exception(exc.TimeoutError("no connection got free in time"))
 
     async def _open(self) -> PooledConnection:
         driver_error = self.engine.dialect.loaded_dbapi.Error
@@ -175,5 +184,10 @@ class Pool:
         )
 
     def _leave(self) -> None:
+        """Hand one's place to whoever has waited longest."""
+        while self._waiting:
+            place, _ = self._waiting.popitem(last=False)
+            if not place.done():
+                place.set_result(None)
+                return
         self._in_use -= 1
-        self._room.release()

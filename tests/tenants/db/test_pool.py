@@ -58,6 +58,21 @@ async def test_whoever_waits_longest_gets_the_next_one(make_pool):
     assert (pool.state.in_use, pool.state.waiting) == (0, 0)
 
 
+async def test_whoever_goes_with_a_place_in_hand_leaves_it_to_the_next(make_pool):
+    pool = make_pool(pool_size=1)
+    held = await pool.take()
+    gone, next_ = asyncio.create_task(pool.take()), asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.give_back(held)
+    gone.cancel()
+    async with asyncio.timeout(5):
+        assert await next_ is held
+    assert gone.cancelled()
+    assert (pool.state.in_use, pool.state.waiting) == (1, 0)
+    pool.give_back(held)
+    assert pool.state.in_use == 0
+
+
 async def test_to_wait_in_vain_is_an_error_and_takes_no_room(make_pool):
     pool = make_pool(pool_size=1, pool_timeout_seconds=0.05)
     held = await pool.take()
