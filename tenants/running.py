@@ -92,6 +92,9 @@ class RunningRequests:
 
     def leave(self, request: RunningRequest) -> None:
         self._all.discard(request)
+        # The check leads back to the request: a circle, which only the garbage collector would
+        # find. It may be under way, and must not admit the request anew.
+        request.check_again = _has_left
         if request.tenant_id is not None:
             _count_down(self._streams if request.is_stream else self._by_tenant, request.tenant_id)
 
@@ -108,6 +111,10 @@ class RunningRequests:
                 if request in self._all:
                     log.info("request.ended", code=reason.code)
                     request.end(reason)
+
+
+async def _has_left() -> None:
+    """The check of a request that has been answered."""
 
 
 def _count_down(counter: Counter[UUID], tenant_id: UUID) -> None:

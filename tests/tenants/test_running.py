@@ -1,11 +1,12 @@
 """What is under way when a tenant is suspended or a key revoked, and how much may be at once."""
 
 import asyncio
+import gc
 import time
 
 import orjson
 import pytest
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from sqlalchemy import text
 
 from tenants import errors, lifecycle
@@ -190,6 +191,17 @@ class TestEnded:
             await ask("nonsense").run(application)
         assert not running._all
         assert not running._by_tenant
+
+    async def test_the_garbage_collector_has_nothing_to_do(self, application, tenant):
+        await ask(tenant.key).run(application)
+        gc.collect()
+        gc.disable()
+        try:
+            await ask(tenant.key).run(application)
+            left = [each for each in gc.get_objects() if isinstance(each, HttpRequest)]
+        finally:
+            gc.enable()
+        assert not left
 
 
 class TestLimit:
