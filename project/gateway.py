@@ -58,6 +58,8 @@ class Gateway:
             headers.setdefault(name, []).append(value)
         request_id = _take_request_id(headers)
         scope["request_id"] = request_id
+        # Looked up once: before Python 3.12 this asks for the process's id, a system call.
+        scope["task"] = asyncio.current_task()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         status = 0
@@ -111,12 +113,12 @@ class Gateway:
         host_tenant = await self._find_tenant(host)
         if _is_api(path):
             if _is_upload(scope, headers):
-                with await self._read_form(headers, receive) as form:
+                with await self._read_form(scope, headers, receive) as form:
                     await self._api.answer(scope, form, receive, send, host_tenant)
                 return
             # To wait for a body that isn't there takes a timer.
             has_body = scope["method"] != "GET" or not headers.keys().isdisjoint(_BODY_HEADERS)
-            body = await self._read_body(headers, receive) if has_body else b""
+            body = await self._read_body(scope, headers, receive) if has_body else b""
             await self._api.answer(scope, body, receive, send, host_tenant)
         elif host_tenant is None or (self._is_ours(host) and path.startswith(MEMBER_PAGES)):
             capped = self._capped(headers, receive, self._settings.max_body_bytes)
@@ -161,14 +163,19 @@ class Gateway:
         """
         return host.endswith(f".{self._settings.base_domain}")
 
-    async def _read_body(self, headers: dict[bytes, list[bytes]], receive: Receive) -> bytes:
+    async def _read_body(
+        self, scope: Scope, headers: dict[bytes, list[bytes]], receive: Receive
+    ) -> bytes:
         """The whole body. Raises BodyTooLarge (413), RequestTimeout (408)."""
         chunks: list[bytes] = []
         capped = self._capped(headers, receive, self._settings.max_body_bytes)
-        await _receive_body(capped, self._settings.body_timeout_seconds, chunks.append)
+        seconds = self._settings.body_timeout_seconds
+        await _receive_body(scope["task"], capped, seconds, chunks.append)
         return b"".join(chunks)
 
-    async def _read_form(self, headers: dict[bytes, list[bytes]], receive: Receive) -> IO[bytes]:
+    async def _read_form(
+        self, scope: Scope, headers: dict[bytes, list[bytes]], receive: Receive
+    ) -> IO[bytes]:
         """The whole body as a file, which is on the disk where it is large.
 
         Raises BodyTooLarge (413), RequestTimeout (408), StorageFull (507).
@@ -176,7 +183,8 @@ class Gateway:
         capped = self._capped(headers, receive, self._settings.max_upload_bytes)
         form = tempfile.SpooledTemporaryFile(max_size=_FORM_BYTES_IN_MEMORY)  # noqa: SIM115
         try:
-            await _receive_body(capped, self._settings.upload_timeout_seconds, form.write)
+            seconds = self._settings.upload_timeout_seconds
+            await _receive_body(scope["task"], capped, seconds, form.write)
             form.seek(0)
         except OSError as error:
             form.close()
@@ -222,10 +230,13 @@ def _is_upload(scope: Scope, headers: dict[bytes, list[bytes]]) -> bool:
     )
 
 
-async def _receive_body(receive: Receive, seconds: float, keep: Callable[[bytes], object]) -> None:
-    """Raises RequestTimeout (408) if the body's end doesn't arrive in time."""
-    task = asyncio.current_task()
-    assert task is not None
+async def _receive_body(
+    task: asyncio.Task[object], receive: Receive, seconds: float, keep: Callable[[bytes], object]
+) -> None:
+    """Raises RequestTimeout (408) if the body's end doesn't arrive in time.
+
+    task: the one that runs this.
+    """
     # By hand, since nearly all bodies are there already: `asyncio.timeout` took longer than they.
     timer = task.get_loop().call_later(seconds, task.cancel, _TOO_LATE)
     try:

@@ -31,7 +31,7 @@ from tenants.errors import (
     RequestTimeout,
     StorageFull,
 )
-from tenants.running import running
+from tenants.running import RunningRequest, running
 
 # For how long nobody looks whether the client is still there.
 _UNWATCHED_SECONDS = 0.02
@@ -110,7 +110,7 @@ class LeanHandler:
             request.META["CONTENT_TYPE"] = f"multipart/form-data;{parameters}"
         request.request_id = scope["request_id"]  # type: ignore[attr-defined]
         request.host_tenant = host_tenant  # type: ignore[attr-defined]
-        request.running = running.enter()  # type: ignore[attr-defined]
+        request.running = running.enter(scope["task"])  # type: ignore[attr-defined]
         try:
             with _CancelledByDisconnect(receive, request.running.task) as watch:  # type: ignore[attr-defined]
                 await self._answer(request, send)
@@ -126,11 +126,11 @@ class LeanHandler:
             response = await self._respond(request)
             await _send_response(response, send)
         except asyncio.CancelledError:
-            reason: ApplicationError | None = request.running.ended_by  # type: ignore[attr-defined]
-            task = asyncio.current_task()
-            if reason is None or task is None:
+            ended: RunningRequest = request.running  # type: ignore[attr-defined]
+            reason = ended.ended_by
+            if reason is None:
                 raise
-            task.uncancel()
+            ended.task.uncancel()
             if response is not None:
                 raise reason from None
             await _send_response(answer_error(request, reason), send)

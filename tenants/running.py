@@ -46,9 +46,7 @@ class RunningRequests:
         self._by_tenant: Counter[UUID] = Counter()
         self._streams: Counter[UUID] = Counter()
 
-    def enter(self) -> RunningRequest:
-        task = asyncio.current_task()
-        assert task is not None
+    def enter(self, task: asyncio.Task[object]) -> RunningRequest:
         request = RunningRequest(task)
         self._all.add(request)
         return request

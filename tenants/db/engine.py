@@ -5,6 +5,7 @@ server has one loop and one pool, a command or a test may have others.
 """
 
 import asyncio
+import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,19 @@ _settings: EngineSettings | None = None
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Pool]] = WeakKeyDictionary()
 
 
+class _Here(threading.local):
+    """The loop that this thread was last seen running, and its pools.
+
+    Before Python 3.12 each look for the running loop asks for the process's id, a system call.
+    """
+
+    loop: asyncio.AbstractEventLoop | None = None
+    pools: dict[str, Pool]
+
+
+_here = _Here()
+
+
 def configure(settings: EngineSettings) -> None:
     """Set what engines are made from; called once, when Django's app registry is ready."""
     global _settings
@@ -36,7 +50,10 @@ def get_pool(database: str = "default") -> Pool:
     """
     if database != "default":
         raise LookupError(f"there is no tenant database {database!r}")
-    pools = _pools.setdefault(asyncio.get_running_loop(), {})
+    if _here.loop is None or not _here.loop.is_running():
+        _here.loop = asyncio.get_running_loop()
+        _here.pools = _pools.setdefault(_here.loop, {})
+    pools = _here.pools
     if database not in pools:
         pools[database] = create_runtime_pool(get_settings())
     return pools[database]
@@ -44,8 +61,9 @@ def get_pool(database: str = "default") -> Pool:
 
 async def dispose_engines() -> None:
     """Close the running loop's connections."""
-    for pool in _pools.pop(asyncio.get_running_loop(), {}).values():
-        await pool.close()
+    pools = _pools.get(asyncio.get_running_loop(), {})
+    while pools:
+        await pools.popitem()[1].close()
 
 
 def create_runtime_pool(settings: EngineSettings) -> Pool:

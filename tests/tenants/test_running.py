@@ -235,7 +235,7 @@ class TestLimit:
         async def check():
             return None
 
-        first, second = requests.enter(), requests.enter()
+        first, second = (requests.enter(asyncio.current_task()) for _ in range(2))
         requests.admit(first, tenant.ref.id, limits, check)
         with pytest.raises(errors.TooManyRequests):
             requests.admit(second, tenant.ref.id, limits, check)
