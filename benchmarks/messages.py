@@ -3,6 +3,8 @@
 import orjson
 
 PAGE_MESSAGES = 50
+# Of a page that is as long however much has been appended to its conversation.
+SHORT_PAGE_MESSAGES = 10
 # Two of these make a word, so that there are 400 words.
 SYLLABLES = (
     *("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu"),

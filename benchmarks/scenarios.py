@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count, cycle, islice
 from random import Random
 
-from benchmarks.messages import PAGE_MESSAGES, message_body, word
+from benchmarks.messages import PAGE_MESSAGES, SHORT_PAGE_MESSAGES, message_body, word
 
 LIST_LIMIT = 50
 SEARCH_LIMIT = 20
@@ -83,7 +83,7 @@ def _read(run: Run, client: int) -> Iterator[Request]:
 def _read_anywhere(run: Run, client: int) -> Iterator[Request]:
     drawn = Random(run.first_number + client)
     while True:
-        yield read_page(drawn.choice(run.targets["page"]), run.query)
+        yield read_page(drawn.choice(run.targets["page"]), limit=SHORT_PAGE_MESSAGES)
 
 
 def _list(run: Run, client: int) -> Iterator[Request]:
@@ -129,9 +129,9 @@ def append_to(target: Target, number: int, headers: str = "") -> Request:
     return head.encode() + body, _CREATED
 
 
-def read_page(target: Target, query: str = "") -> Request:
+def read_page(target: Target, query: str = "", limit: int = PAGE_MESSAGES) -> Request:
     key, conversation = target
-    return _get(key, f"conversations/{conversation}/messages?limit={PAGE_MESSAGES}{query}")
+    return _get(key, f"conversations/{conversation}/messages?limit={limit}{query}")
 
 
 def _get(key: str, path: str) -> Request:

@@ -6,10 +6,11 @@ import asyncpg
 from asgiref.sync import async_to_sync
 
 from benchmarks import fleet, seed
+from benchmarks.messages import SHORT_PAGE_MESSAGES
 from benchmarks.stage import connect_as_owner
 
 # Of the conversation that each tenant of the fleet has.
-MESSAGES, CALLS = 10, 2
+MESSAGES, CALLS = SHORT_PAGE_MESSAGES, 2
 
 
 def add_tenant(slug: str) -> tuple[str, str]:
