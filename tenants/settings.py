@@ -127,10 +127,16 @@ class EngineSettings(BaseModel):
         "the catalog memory of all tenants it has served.",
     )
     pool_recycle_tenants: int = Field(
-        default=2000,
+        default=1000,
         ge=1,
         description="How many tenants a connection serves before it is replaced. Its backend "
         "remembers the tables of each, in about a quarter of a megabyte.",
+    )
+    pool_statements: int = Field(
+        default=1000,
+        ge=0,
+        description="How many statements a connection keeps prepared for single tenants, so that "
+        "PostgreSQL needn't plan them anew for each; about a sixth of a megabyte each.",
     )
     connect_timeout_seconds: float = Field(
         default=3.0, gt=0, description="How long to wait for a new database connection."

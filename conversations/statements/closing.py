@@ -52,7 +52,8 @@ def overdue_statement() -> CompiledStatement:
             position > tuple_(*after),
         )
         .order_by(*position.clauses)
-        .limit(bindparam("limit", type_=BigInteger))
+        .limit(bindparam("limit", type_=BigInteger)),
+        is_shared=True,
     )
 
 

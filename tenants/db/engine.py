@@ -20,6 +20,9 @@ from tenants.db.pool import Pool
 from tenants.db.statement import dump_json
 from tenants.settings import EngineSettings
 
+# Statements of a connection that all tenants share.
+_SHARED_STATEMENTS = 100
+
 _settings: EngineSettings | None = None
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Pool]] = WeakKeyDictionary()
 
@@ -76,6 +79,7 @@ def create_runtime_pool(settings: EngineSettings) -> Pool:
         timeout_seconds=settings.pool_timeout_seconds,
         recycle_seconds=settings.pool_recycle_seconds,
         recycle_tenants=settings.pool_recycle_tenants,
+        statements=settings.pool_statements,
     )
 
 
@@ -112,6 +116,9 @@ def create_engine(
     if limits is not None:
         timeouts = {
             "command_timeout": limits.statement_timeout_seconds + 1,
+            # The pool says which statements are kept, and replaces the connection in time.
+            "statement_cache_size": limits.pool_statements + _SHARED_STATEMENTS,
+            "max_cached_statement_lifetime": 0,
             "server_settings": {
                 "application_name": "tenantry",
                 "statement_timeout": f"{limits.statement_timeout_seconds * 1000:.0f}",

@@ -12,11 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
+
+from tenants.db.statement import CompiledStatement
+
+# A connection that has been held for longer is not waited for.
+_PATIENCE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +32,44 @@ class PoolState:
     waiting: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PooledConnection:
     """A connection. adapter: SQLAlchemy's face of it; driver: asyncpg's own.
 
-    tenants: whom it has served. Its backend remembers the tables of each.
+    known: the schemas of the tenants that it has served, and for each the statements that are
+    prepared for it alone. statements_left: how many more of these there may be.
+    schema: whom it serves. taken_at: since when, on the event loop's clock.
     """
 
     fairy: Any
     adapter: Any
     driver: Any
     opened_at: float
-    tenants: set[UUID] = field(default_factory=set)
+    statements_left: int
+    known: dict[str, dict[CompiledStatement, str]] = field(default_factory=dict)
+    schema: str | None = None
+    taken_at: float = 0.0
+
+    def serve(self, schema: str | None, now: float) -> None:
+        self.schema, self.taken_at = schema, now
+        if schema is not None:
+            self.known.setdefault(schema, {})
+
+    def text_of(self, statement: CompiledStatement) -> str:
+        """A statement's text, for the tenant that is served.
+
+        PostgreSQL plans a prepared statement anew when the search path is another one than at its
+        last run. One of a tenant's own, told apart by a comment, is always run with the same.
+        """
+        if self.schema is None or statement.is_shared:
+            return statement.sql
+        own = self.known[self.schema]
+        if statement not in own:
+            if not self.statements_left:
+                return statement.sql
+            self.statements_left -= 1
+            own[statement] = f"{statement.sql}\n-- {self.schema}"
+        return own[statement]
 
     def borrow(self, engine: AsyncEngine, **options: Any) -> Connection:
         """SQLAlchemy's `Connection` on it, which leaves it open when it is itself closed."""
@@ -52,10 +82,20 @@ class PooledConnection:
             self.fairy.invalidate()
 
 
-class Pool:
-    """Up to `size` connections, the most recently used first: its backend has the warmest caches.
+# What is waited for: a connection, or None for the right to open one.
+_Place = asyncio.Future[PooledConnection | None]
 
-    engine: one that keeps no connections itself.
+
+class Pool:
+    """Up to `size` connections, which keep to the tenants that they know.
+
+    A backend reads a tenant's tables when it first meets them, and remembers them: milliseconds,
+    and memory. So a tenant gets a connection that knows it, the last used first, and waits for
+    one that is with another tenant just now. It gets to know one more when it has more requests
+    at once than connections, or when those are held for long.
+
+    engine: one that keeps no connections itself. recycle_tenants: how many tenants a connection
+    gets to know before it is replaced. statements: how many it keeps prepared for single tenants.
     """
 
     def __init__(
@@ -66,49 +106,50 @@ class Pool:
         timeout_seconds: float,
         recycle_seconds: float,
         recycle_tenants: int,
+        statements: int,
     ) -> None:
         self.engine = engine
         self._size = size
         self._timeout_seconds = timeout_seconds
         self._recycle_seconds = recycle_seconds
         self._recycle_tenants = recycle_tenants
+        self._statements = statements
         self._idle: list[PooledConnection] = []
-        self._in_use = 0
-        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._busy: set[PooledConnection] = set()
+        self._opening = 0
+        # In order, each with its schema while only a connection that knows it will do.
+        self._waiting: OrderedDict[_Place, str | None] = OrderedDict()
+        self._relenting: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
 
     @property
     def state(self) -> PoolState:
-        return PoolState(self._size, self._in_use, len(self._waiting))
+        return PoolState(self._size, len(self._busy) + self._opening, len(self._waiting))
 
-    async def take(self) -> PooledConnection:
+    async def take(self, schema: str | None = None) -> PooledConnection:
         """A connection that nobody else uses, until it is given back.
 
+        schema: of the tenant that it is to serve.
         Raises SQLAlchemy's TimeoutError if none gets free in time, DBAPIError or OSError if none
         can be opened.
         """
-        if self._in_use < self._size:
-            self._in_use += 1
-        else:
-            await self._wait()
-        try:
-            while self._idle:
-                connection = self._idle.pop()
-                if self._is_alive(connection):
-                    return connection
-                connection.discard()
-            return await self._open()
-        except BaseException:
-            self._leave()
-            raise
+        connection = self._find_idle(schema)
+        if connection is None:
+            connection = await self._wait(schema if self._is_worth_waiting(schema) else None)
+        if connection is None:
+            connection = await self._open()
+        connection.serve(schema, self._loop.time())
+        self._busy.add(connection)
+        return connection
 
     def give_back(self, connection: PooledConnection) -> None:
+        self._busy.remove(connection)
         if not self._is_closed and self._is_alive(connection) and self._is_clean(connection):
             self._idle.append(connection)
         else:
             connection.discard()
-        self._leave()
+        self._serve_waiting()
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[PooledConnection]:
@@ -128,34 +169,105 @@ class Pool:
         while self._idle:
             await greenlet_spawn(self._idle.pop().fairy.close)
 
-    async def _wait(self) -> None:
-        """Until somebody leaves, whose place is then the caller's."""
-        place = self._loop.create_future()
-        self._waiting[place] = None
-        timer = self._loop.call_later(self._timeout_seconds, self._give_up, place)
+    async def _wait(self, schema: str | None) -> PooledConnection | None:
+        """For a connection, or for the right to open one; it may be there at once."""
+        place: _Place = self._loop.create_future()
+        self._waiting[place] = schema
+        self._serve_waiting()
+        timer = self._loop.call_later(self._timeout_seconds, _give_up, place)
+        if schema is not None and self._relenting is None:
+            self._relenting = self._loop.call_later(_PATIENCE_SECONDS, self._relent)
         try:
-            await place
+            return await place
         except asyncio.CancelledError:
             if not place.cancelled() and place.exception() is None:
-                self._leave()  # It had just been given.
+                self._decline(place.result())
             raise
         finally:
             timer.cancel()
             self._waiting.pop(place, None)
 
-    def _give_up(self, place: asyncio.Future[None]) -> None:
-        if not place.done():
-            place.set_exception(exc.TimeoutError("no connection got free in time"))
+    def _serve_waiting(self) -> None:
+        """Hand out what is there, to those first who have waited longest."""
+        for place, schema in list(self._waiting.items()):
+            if not self._idle and not self._has_room:
+                return
+            if place.done():
+                continue
+            connection = self._find_idle(schema)
+            if connection is not None:
+                self._busy.add(connection)
+                place.set_result(connection)
+            elif schema is None and self._has_room:
+                self._opening += 1
+                place.set_result(None)
+
+    def _decline(self, connection: PooledConnection | None) -> None:
+        if connection is not None:
+            self.give_back(connection)
+        else:
+            self._opening -= 1
+            self._serve_waiting()
+
+    def _relent(self) -> None:
+        """Let those take any connection for whom to wait has become useless."""
+        self._relenting = None
+        for place, schema in list(self._waiting.items()):
+            if schema is not None and not self._is_soon_free(schema):
+                self._waiting[place] = None
+        self._serve_waiting()
+        if any(self._waiting.values()):
+            self._relenting = self._loop.call_later(_PATIENCE_SECONDS, self._relent)
+
+    def _is_worth_waiting(self, schema: str | None) -> bool:
+        """Whether one that knows the tenant will soon be free, and not needed by another request
+        of the same tenant."""
+        if schema is None or not self._is_soon_free(schema):
+            return False
+        left = -sum(schema == each for each in self._waiting.values())
+        for connection in self._busy:
+            left += (schema in connection.known) - (schema == connection.schema)
+        return left > 0
+
+    def _is_soon_free(self, schema: str) -> bool:
+        since = self._loop.time() - _PATIENCE_SECONDS
+        return any(schema in each.known and each.taken_at > since for each in self._busy)
+
+    def _find_idle(self, schema: str | None) -> PooledConnection | None:
+        """Take out the last used that knows the tenant; for None, the one that knows the fewest."""
+        while True:
+            last_used_first = reversed(self._idle)
+            if schema is None:
+                found = min(last_used_first, key=lambda each: len(each.known), default=None)
+            else:
+                found = next((each for each in last_used_first if schema in each.known), None)
+            if found is None:
+                return None
+            self._idle.remove(found)
+            if self._is_alive(found):
+                return found
+            found.discard()
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._idle) + len(self._busy) + self._opening < self._size
 
     async def _open(self) -> PooledConnection:
+        """One more, for which room has been kept."""
         driver_error = self.engine.dialect.loaded_dbapi.Error
         try:
             fairy: Any = await self.engine.raw_connection()
-        except driver_error as error:
+        except BaseException as error:
+            self._decline(None)
+            if not isinstance(error, driver_error):
+                raise
             raise exc.DBAPIError.instance(
                 None, None, error, driver_error, dialect=self.engine.dialect
             ) from error
-        return PooledConnection(fairy, fairy.dbapi_connection, fairy.driver_connection, monotonic())
+        self._opening -= 1
+        return PooledConnection(
+            fairy, fairy.dbapi_connection, fairy.driver_connection, monotonic(), self._statements
+        )
 
     def _is_alive(self, connection: PooledConnection) -> bool:
         """Whether it is open, and not too old: what time alone can change.
@@ -180,14 +292,10 @@ class Pool:
             and adapter.isolation_level is None
             and not adapter.readonly
             and not adapter.deferrable
-            and len(connection.tenants) < self._recycle_tenants
+            and len(connection.known) < self._recycle_tenants
         )
 
-    def _leave(self) -> None:
-        """Hand one's place to whoever has waited longest."""
-        while self._waiting:
-            place, _ = self._waiting.popitem(last=False)
-            if not place.done():
-                place.set_result(None)
-                return
-        self._in_use -= 1
+
+def _give_up(place: _Place) -> None:
+    if not place.done():
+        place.set_exception(exc.TimeoutError("no connection got free in time"))

@@ -27,9 +27,12 @@ class CompiledStatement:
 
     Its parameters are bound by name, `bindparam("limit", type_=BigInteger)`, and get their values
     at each run; only plain values, such as a status, may stand in it as constants.
+    is_shared: whether tenants share one prepared statement on a connection, for what is seldom
+    asked of each. A tenant's own is planned once, and takes memory.
     """
 
-    def __init__(self, statement: ClauseElement) -> None:
+    def __init__(self, statement: ClauseElement, *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
         compiled = statement.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)
         assert not compiled.post_compile_params  # `IN` with a list of values: write it out.

@@ -35,8 +35,7 @@ class ScopedTransaction:
     @classmethod
     async def open(cls, pool: Pool, tenant: TenantRef, *, read_only: bool) -> "ScopedTransaction":
         """Take a connection, as `Pool.take`; the transaction begins with the first statement."""
-        pooled = await pool.take()
-        pooled.tenants.add(tenant.id)
+        pooled = await pool.take(tenant.schema)
         return cls(pool, pooled, tenant, read_only=read_only)
 
     async def fetch(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
@@ -50,7 +49,8 @@ class ScopedTransaction:
                     driver.tenant = self._scope["tenant"]
                     driver.read_only = self._scope["read_only"]
                     await adapter._start_transaction()
-                rows: list[Any] = await driver.fetch(statement.sql, *statement.arguments(values))
+                sql = self._pooled.text_of(statement)
+                rows: list[Any] = await driver.fetch(sql, *statement.arguments(values))
         except Exception as error:
             if wrapped := self._wrap(error, adapter, statement.sql):
                 raise wrapped from error

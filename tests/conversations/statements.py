@@ -28,8 +28,8 @@ def noted_statements(note: Note) -> Iterator[None]:
         if not sent.query.startswith(("BEGIN", "COMMIT")):
             note(sent.query, sent.args or ())
 
-    async def take_listening(pool):
-        connection = await take(pool)
+    async def take_listening(pool, schema=None):
+        connection = await take(pool, schema)
         connection.driver.add_query_logger(note_sent)
         return connection
 

@@ -1,9 +1,11 @@
 """Connections, handed out and taken back."""
 
 import asyncio
+import random
 
 import pytest
-from sqlalchemy import exc, func, select
+from sqlalchemy import exc, func, select, text
+from sqlalchemy.util import greenlet_spawn
 
 from tenants.apps import get_settings
 from tenants.db.engine import create_runtime_pool
@@ -11,6 +13,9 @@ from tenants.db.statement import CompiledStatement
 from tenants.db.transaction import ScopedTransaction
 
 BACKEND = CompiledStatement(select(func.pg_backend_pid().label("pid")))
+PREPARED = text(
+    "SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT pg_backend_pid%'"
+)
 
 
 @pytest.fixture
@@ -23,6 +28,8 @@ async def make_pool():
 
     yield make
     for pool in pools:
+        for held in list(pool._busy):
+            pool.give_back(held)
         await pool.close()
 
 
@@ -151,3 +158,120 @@ async def test_what_is_given_back_to_a_closed_pool_is_closed(make_pool):
     assert not used.driver.is_closed()
     pool.give_back(used)
     assert used.driver.is_closed()
+
+
+class TestTenants:
+    """A connection keeps to the tenants that it knows."""
+
+    async def test_one_that_knows_the_tenant_is_handed_out_first(self, make_pool):
+        pool = make_pool(pool_size=2)
+        first, second = await pool.take("a"), await pool.take("b")
+        pool.give_back(first)
+        pool.give_back(second)
+        assert await pool.take("a") is first
+        assert await pool.take("b") is second
+
+    async def test_a_new_tenant_gets_the_one_that_knows_the_fewest(self, make_pool):
+        pool = make_pool(pool_size=2)
+        first, second = await pool.take("a"), await pool.take("b")
+        pool.give_back(second)
+        assert await pool.take("c") is second
+        pool.give_back(second)
+        pool.give_back(first)
+        assert await pool.take("d") is first
+
+    async def test_a_tenant_waits_for_the_one_that_knows_it(self, make_pool):
+        pool = make_pool(pool_size=2)
+        first, second = await pool.take("a"), await pool.take("b")
+        pool.give_back(first)
+        assert await pool.take("b2") is first
+        pool.give_back(second)
+        waiting = asyncio.create_task(pool.take("a"))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert pool.state.waiting == 1
+        pool.give_back(first)
+        async with asyncio.timeout(5):
+            assert await waiting is first
+
+    async def test_it_does_not_wait_for_one_that_is_held_for_long(self, make_pool):
+        pool = make_pool(pool_size=2)
+        first, second = await pool.take("a"), await pool.take("b")
+        pool.give_back(first)
+        assert await pool.take("slow") is first
+        pool.give_back(second)
+        async with asyncio.timeout(5):
+            assert await pool.take("a") is second
+
+    async def test_nor_where_another_can_be_opened(self, make_pool):
+        pool = make_pool(pool_size=2)
+        pool.give_back(await pool.take("a"))
+        held = await pool.take("slow")
+        async with asyncio.timeout(5):
+            assert await pool.take("a") is not held
+
+    async def test_a_tenant_with_several_requests_gets_several_connections(self, make_pool):
+        pool = make_pool(pool_size=3)
+        begun = asyncio.get_running_loop().time()
+        connections = [await pool.take("a") for _ in range(3)]
+        assert all("a" in each.known for each in connections)
+        pool.give_back(connections.pop())
+        assert await pool.take("a") not in connections
+        assert asyncio.get_running_loop().time() - begun < 5
+
+    async def test_whoever_waits_for_one_that_is_closed_gets_another(self, make_pool):
+        pool = make_pool(pool_size=1)
+        pool.give_back(await pool.take("a"))
+        held = await pool.take("b")
+        waiting = asyncio.create_task(pool.take("a"))
+        await asyncio.sleep(0)
+        held.discard()
+        pool.give_back(held)
+        async with asyncio.timeout(5):
+            assert await waiting is not held
+
+    async def test_under_load_nobody_shares_one_and_nobody_is_forgotten(self, make_pool):
+        pool = make_pool(pool_size=4, pool_timeout_seconds=30)
+        drawn = random.Random(7)
+        held = set()
+        served = []
+
+        async def use(number):
+            connection = await pool.take(f"t{drawn.randrange(9)}")
+            assert connection not in held
+            held.add(connection)
+            assert len(held) <= 4
+            try:
+                await asyncio.sleep(drawn.choice([0, 0.001, 0.07]))
+            finally:
+                held.remove(connection)
+                if not drawn.randrange(10):
+                    connection.discard()
+                pool.give_back(connection)
+            served.append(number)
+
+        tasks = [asyncio.create_task(use(number)) for number in range(300)]
+        for task in drawn.sample(tasks, 60):
+            await asyncio.sleep(0.002)
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        cancelled = sum(isinstance(each, asyncio.CancelledError) for each in outcomes)
+        assert {type(each) for each in outcomes} <= {type(None), asyncio.CancelledError}
+        assert len(served) + cancelled == 300
+        assert (pool.state.in_use, pool.state.waiting) == (0, 0)
+
+    async def test_a_statement_is_prepared_for_each_tenant_and_for_the_rest_together(
+        self, make_pool, fleet
+    ):
+        pool = make_pool(pool_size=1, pool_statements=2)
+        for _ in range(2):
+            for tenant in fleet[:4]:
+                transaction = await ScopedTransaction.open(pool, tenant.ref, read_only=True)
+                await transaction.fetch(BACKEND, {})
+                await transaction.close()
+        transaction = await ScopedTransaction.open(pool, fleet[0].ref, read_only=True)
+        prepared = (await greenlet_spawn(transaction.core.execute, PREPARED)).scalars().all()
+        await transaction.close()
+        assert sorted(statement.partition("-- ")[2] for statement in prepared) == sorted(
+            ["", fleet[0].ref.schema, fleet[1].ref.schema]
+        )
