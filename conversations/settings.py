@@ -79,7 +79,7 @@ class ConversationsSettings(BaseSettings):
         description="How often servers look for tool calls that are overdue; 0 for never.",
     )
     finish_erasures_every_seconds: float = Field(
-        default=60.0,
+        default=120.0,
         ge=0,
         description="How often servers carry on erasures that were cut off or took longer than a "
         "request; 0 for never.",
@@ -97,7 +97,7 @@ class ConversationsSettings(BaseSettings):
         "0 for never.",
     )
     reindex_messages_every_seconds: float = Field(
-        default=60.0,
+        default=120.0,
         ge=0,
         description="How often servers index the messages of long conversations anew that were "
         "given another language; 0 for never.",

@@ -93,8 +93,10 @@ async def reindex_messages(
 
     Returns how many were changed, None if there is nothing to do.
     """
-    row = (await session.execute(reindex_statement(conversation_id, positions))).first()
-    return row.changed if row is not None else None
+    target = {} if conversation_id is None else {"target": conversation_id}
+    statement = reindex_statement(anywhere=conversation_id is None)
+    rows = await session.fetch(statement, positions=positions, **target)
+    return rows[0]["changed"] if rows else None
 
 
 async def restore_conversation(

@@ -19,6 +19,7 @@ from conversations.statements import (
     IS_CLAIMED,
     family_of,
     is_due,
+    open_erasures_statement,
 )
 from tenants.db.unit_of_work import ReadSession, WriteSession
 from tenants.ids import show_id
@@ -65,13 +66,14 @@ async def list_open_erasures(
     session: ReadSession, *, created_before: datetime, limit: int
 ) -> list[schemas.Erasure]:
     """Up to `limit` receipts of what isn't done, the oldest first."""
-    query = (
-        select(ERASURES)
-        .where(ERASURES.c.completed_at.is_(None), ERASURES.c.created_at < created_before)
-        .order_by(ERASURES.c.created_at)
-        .limit(limit)
+    found = await session.fetch(
+        open_erasures_statement(), created_before=created_before, limit=limit
     )
-    return [_show_erasure(row) for row in await session.execute(query)]
+    if not found:
+        return []
+    query = select(ERASURES).where(ERASURES.c.id.in_([row["id"] for row in found]))
+    rows = await session.execute(query.order_by(ERASURES.c.created_at))
+    return [_show_erasure(row) for row in rows]
 
 
 async def add_removed(session: WriteSession, erasure_id: UUID, counts: Mapping[str, int]) -> None:

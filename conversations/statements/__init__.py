@@ -29,6 +29,7 @@ from conversations.statements.erasure import (
     IS_CLAIMED,
     family_of,
     is_due,
+    open_erasures_statement,
 )
 from conversations.statements.feed import (
     active_statement,
@@ -111,6 +112,7 @@ __all__ = [
     "keep_answer_statement",
     "lock_statement",
     "message_statement",
+    "open_erasures_statement",
     "overdue_statement",
     "page_statement",
     "reconnect_statement",

@@ -1,16 +1,47 @@
 """What belongs to whom, and what of it is to be erased."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+)
 
-from conversations.statements.tables import CONVERSATIONS, IS_EXPIRED
+from conversations.statements.tables import CONVERSATIONS, ERASURES, IS_EXPIRED
+from tenants.db.base import Timestamp
+from tenants.db.statement import CompiledStatement
 
 # The end of conversations whose erasure has begun: nothing brings them back, and no other
 # erasure takes them on.
 CLAIMED = datetime(1970, 1, 1, tzinfo=UTC)
 IS_CLAIMED = CONVERSATIONS.c.retain_until == CLAIMED
+
+
+# Asked of each tenant, time and again, and nearly always in vain.
+@cache
+def open_erasures_statement() -> CompiledStatement:
+    """The ids of up to `limit` receipts of what isn't done, made before `created_before`, the
+    oldest first."""
+    e = ERASURES.c
+    return CompiledStatement(
+        select(e.id)
+        .where(
+            e.completed_at.is_(None), e.created_at < bindparam("created_before", type_=Timestamp)
+        )
+        .order_by(e.created_at)
+        .limit(bindparam("limit", type_=BigInteger)),
+        is_shared=True,
+    )
 
 
 def is_due(deleted_before: datetime) -> ColumnElement[bool]:

@@ -4,12 +4,13 @@ Up to `reindex_seq` of a conversation they are to be brought over; they are take
 so many positions at a time, and then there are none any more.
 """
 
+from functools import cache
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Uuid, bindparam, case, func, select, update
 
 from conversations.statements.tables import CONVERSATIONS, MESSAGES
+from tenants.db.statement import CompiledStatement
 
 
 def change_of_reindex_seq(language: str | None) -> ColumnElement[Any]:
@@ -20,20 +21,24 @@ def change_of_reindex_seq(language: str | None) -> ColumnElement[Any]:
     )
 
 
-def reindex_statement(conversation_id: UUID | None, positions: int) -> Select[Any]:
-    """Bring over the next messages of a conversation, or of any that nobody is at.
+# A job asks it of each tenant, time and again, and nearly always in vain.
+@cache
+def reindex_statement(*, anywhere: bool) -> CompiledStatement:
+    """Bring over the next `positions` messages of the conversation `target`, or of any that nobody
+    is at.
 
     Gives a row if there was such a conversation, with the number of messages that were changed.
     """
     c, m = CONVERSATIONS.c, MESSAGES.c
     waiting = select(c.id, c.language, c.reindex_seq).where(c.reindex_seq.is_not(None)).limit(1)
     # The lock that an append takes, too: rows may still be made that refer to it.
-    if conversation_id is None:
+    if anywhere:
         waiting = waiting.with_for_update(key_share=True, skip_locked=True)
     else:
-        waiting = waiting.where(c.id == conversation_id).with_for_update(key_share=True)
+        target = bindparam("target", type_=Uuid)
+        waiting = waiting.where(c.id == target).with_for_update(key_share=True)
     due = waiting.cte("due")
-    rest = due.c.reindex_seq - positions
+    rest = due.c.reindex_seq - bindparam("positions", type_=BigInteger)
     moved = (
         update(CONVERSATIONS)
         .where(c.id == due.c.id)
@@ -54,4 +59,5 @@ def reindex_statement(conversation_id: UUID | None, positions: int) -> Select[An
         .cte("changed")
     )
     count = select(func.count()).select_from(changed).scalar_subquery()
-    return select(count.label("changed")).select_from(due).add_cte(moved)
+    statement = select(count.label("changed")).select_from(due).add_cte(moved)
+    return CompiledStatement(statement, is_shared=True)
