@@ -124,6 +124,9 @@ def create_engine(
                 "statement_timeout": f"{limits.statement_timeout_seconds * 1000:.0f}",
                 "lock_timeout": f"{limits.lock_timeout_seconds * 1000:.0f}",
                 "idle_in_transaction_session_timeout": "60000",
+                # A plan is kept while its tables grow: one that reads a table from end to end,
+                # made when it was small, would be ever slower until the next ANALYZE.
+                "enable_seqscan": "off",
             },
         }
     connect_timeout_seconds = get_settings().connect_timeout_seconds

@@ -6,10 +6,10 @@ import traceback
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import BigInteger, Text, Uuid, bindparam, exc, func, insert, select
+from sqlalchemy import BigInteger, Text, Uuid, bindparam, exc, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSON
 
-from tenants import errors
+from tenants import errors, lifecycle
 from tenants.db.statement import CompiledStatement
 from tenants.db.unit_of_work import get_pool_state, read_session, write_session
 from tenants.ids import new_id
@@ -141,3 +141,15 @@ async def test_a_session_cannot_be_used_after_its_block(tenant):
         await session.fetch(ALL)
     with pytest.raises((exc.SQLAlchemyError, AttributeError, AssertionError)):
         await session.scalars(select(Note.body))
+
+
+async def test_a_table_is_read_by_its_index_even_while_it_is_empty(fleet):
+    tenant = fleet[0]
+    async with lifecycle.owner_connection() as connection:
+        await connection.execute(text(f"ANALYZE {tenant.ref.schema}.{Note.__tablename__}"))
+        await connection.commit()
+    async with read_session(tenant.ref) as session:
+        query = text(f"EXPLAIN SELECT body FROM {Note.__tablename__} WHERE id = :id")
+        plan = (await session.execute(query, {"id": new_id()})).scalars().all()
+    assert "Index" in "".join(plan)
+    assert "Seq Scan" not in "".join(plan)
