@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, exc
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from tenants.db.statement import CompiledStatement
 
-# A connection that has been held for longer is not waited for.
+# For so long a tenant waits for a connection that knows it, and such a one may be held.
 _PATIENCE_SECONDS = 0.05
 
 
@@ -86,13 +86,20 @@ class PooledConnection:
 _Place = asyncio.Future[PooledConnection | None]
 
 
+class _Wish(NamedTuple):
+    """What kind is waited for: until then one that knows the schema, if there is one."""
+
+    schema: str | None
+    until: float = 0.0
+
+
 class Pool:
     """Up to `size` connections, which keep to the tenants that they know.
 
     A backend reads a tenant's tables when it first meets them, and remembers them: milliseconds,
     and memory. So a tenant gets a connection that knows it, the last used first, and waits for
     one that is with another tenant just now. It gets to know one more when it has more requests
-    at once than connections, or when those are held for long.
+    at once than connections, when it has waited for long, and when others know far fewer tenants.
 
     engine: one that keeps no connections itself. recycle_tenants: how many tenants a connection
     gets to know before it is replaced. statements: how many it keeps prepared for single tenants.
@@ -117,8 +124,7 @@ class Pool:
         self._idle: list[PooledConnection] = []
         self._busy: set[PooledConnection] = set()
         self._opening = 0
-        # In order, each with its schema while only a connection that knows it will do.
-        self._waiting: OrderedDict[_Place, str | None] = OrderedDict()
+        self._waiting: OrderedDict[_Place, _Wish] = OrderedDict()
         self._relenting: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -149,6 +155,7 @@ class Pool:
             self._idle.append(connection)
         else:
             connection.discard()
+            self._release_waiting()  # Some may have waited for this one.
         self._serve_waiting()
 
     @asynccontextmanager
@@ -172,7 +179,7 @@ class Pool:
     async def _wait(self, schema: str | None) -> PooledConnection | None:
         """For a connection, or for the right to open one; it may be there at once."""
         place: _Place = self._loop.create_future()
-        self._waiting[place] = schema
+        self._waiting[place] = _Wish(schema, self._loop.time() + _PATIENCE_SECONDS)
         self._serve_waiting()
         timer = self._loop.call_later(self._timeout_seconds, _give_up, place)
         if schema is not None and self._relenting is None:
@@ -189,7 +196,7 @@ class Pool:
 
     def _serve_waiting(self) -> None:
         """Hand out what is there, to those first who have waited longest."""
-        for place, schema in list(self._waiting.items()):
+        for place, (schema, _) in list(self._waiting.items()):
             if not self._idle and not self._has_room:
                 return
             if place.done():
@@ -210,28 +217,36 @@ class Pool:
             self._serve_waiting()
 
     def _relent(self) -> None:
-        """Let those take any connection for whom to wait has become useless."""
         self._relenting = None
-        for place, schema in list(self._waiting.items()):
-            if schema is not None and not self._is_soon_free(schema):
-                self._waiting[place] = None
+        self._release_waiting()
         self._serve_waiting()
-        if any(self._waiting.values()):
+        if any(wish.schema is not None for wish in self._waiting.values()):
             self._relenting = self._loop.call_later(_PATIENCE_SECONDS, self._relent)
 
-    def _is_worth_waiting(self, schema: str | None) -> bool:
-        """Whether one that knows the tenant will soon be free, and not needed by another request
-        of the same tenant."""
-        if schema is None or not self._is_soon_free(schema):
-            return False
-        left = -sum(schema == each for each in self._waiting.values())
-        for connection in self._busy:
-            left += (schema in connection.known) - (schema == connection.schema)
-        return left > 0
+    def _release_waiting(self) -> None:
+        """Let those take any connection who have waited for long, or in vain."""
+        now = self._loop.time()
+        for place, (schema, until) in list(self._waiting.items()):
+            if schema is not None and (until <= now or not self._list_returning(schema)):
+                self._waiting[place] = _Wish(None)
 
-    def _is_soon_free(self, schema: str) -> bool:
+    def _is_worth_waiting(self, schema: str | None) -> bool:
+        """Whether one that knows the tenant will soon be free, no other request of the same tenant
+        needs it, and none that is idle is far less used."""
+        if schema is None or self._has_room:
+            return False
+        returning = self._list_returning(schema)
+        requests = sum(schema == each.schema for each in self._busy)
+        requests += sum(schema == wish.schema for wish in self._waiting.values())
+        if len(returning) <= requests:
+            return False
+        known = min(len(each.known) for each in returning)
+        return all(2 * len(each.known) >= known for each in self._idle)
+
+    def _list_returning(self, schema: str) -> list[PooledConnection]:
+        """Those that know the tenant and have not been held for long."""
         since = self._loop.time() - _PATIENCE_SECONDS
-        return any(schema in each.known and each.taken_at > since for each in self._busy)
+        return [each for each in self._busy if schema in each.known and each.taken_at > since]
 
     def _find_idle(self, schema: str | None) -> PooledConnection | None:
         """Take out the last used that knows the tenant; for None, the one that knows the fewest."""

@@ -40,7 +40,7 @@ class ScopedTransaction:
 
     async def fetch(self, statement: CompiledStatement, values: Mapping[str, Any]) -> list[Any]:
         """The statement's rows, read by column name: `row["id"]`. JSON columns are parsed."""
-        adapter, driver = self._adapter, self._driver
+        pooled, adapter, driver = self._pooled, self._adapter, self._driver
         try:
             # The adapter's own lock: whoever waits for an answer on this connection holds it.
             async with adapter._execute_mutex:
@@ -49,7 +49,7 @@ class ScopedTransaction:
                     driver.tenant = self._scope["tenant"]
                     driver.read_only = self._scope["read_only"]
                     await adapter._start_transaction()
-                sql = self._pooled.text_of(statement)
+                sql = pooled.text_of(statement)
                 rows: list[Any] = await driver.fetch(sql, *statement.arguments(values))
         except Exception as error:
             if wrapped := self._wrap(error, adapter, statement.sql):

@@ -219,6 +219,39 @@ class TestTenants:
         assert await pool.take("a") not in connections
         assert asyncio.get_running_loop().time() - begun < 5
 
+    async def test_tenants_that_one_connection_knows_do_not_queue_up_for_it(self, make_pool):
+        pool = make_pool(pool_size=4)
+        schemas = [f"t{number}" for number in range(40)]
+        for schema in schemas:
+            pool.give_back(await pool.take(schema))
+        known = set()
+
+        async def use(schema):
+            connection = await pool.take(schema)
+            known.add(connection)
+            await asyncio.sleep(0.002)
+            pool.give_back(connection)
+
+        for _ in range(3):
+            await asyncio.gather(*map(use, schemas))
+        assert len(known) == 4
+
+    async def test_nobody_waits_for_long_for_one_that_goes_from_hand_to_hand(self, make_pool):
+        pool = make_pool(pool_size=2)
+        first, second = await pool.take("a"), await pool.take("b")
+        pool.give_back(first)
+        for schema in ("c", "d", "e"):
+            first = await pool.take(schema)
+            pool.give_back(first)
+        pool.give_back(second)
+        held = await pool.take("c")
+        waiting = asyncio.create_task(pool.take("a"))
+        async with asyncio.timeout(5):
+            while not waiting.done():
+                held.taken_at = asyncio.get_running_loop().time()
+                await asyncio.sleep(0.005)
+        assert waiting.result() is not held
+
     async def test_whoever_waits_for_one_that_is_closed_gets_another(self, make_pool):
         pool = make_pool(pool_size=1)
         pool.give_back(await pool.take("a"))
