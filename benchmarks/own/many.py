@@ -25,7 +25,7 @@ from benchmarks.tables import Table
 from project.dev.postgres_watchdog import postmaster_pid
 from tenants.ids import show_id
 
-# So that each of the connections has met most tenants, if requests take 2 ms.
+# So that each tenant is known to a connection, and its statements are planned for good.
 _WARM_UP_SECONDS_PER_TENANT = 0.04
 _LABELS = {"one": "one tenant", "many": "many tenants"}
 

@@ -163,6 +163,17 @@ async def test_what_is_given_back_to_a_closed_pool_is_closed(make_pool):
 class TestTenants:
     """A connection keeps to the tenants that it knows."""
 
+    async def serve_another(self, pool):
+        """Have the connection that knows "a" serve another tenant, while one of two is idle.
+
+        Returns both, the idle one last.
+        """
+        first, second = await pool.take("a"), await pool.take("b")
+        pool.give_back(first)
+        assert await pool.take("c") is first
+        pool.give_back(second)
+        return first, second
+
     async def test_one_that_knows_the_tenant_is_handed_out_first(self, make_pool):
         pool = make_pool(pool_size=2)
         first, second = await pool.take("a"), await pool.take("b")
@@ -182,10 +193,7 @@ class TestTenants:
 
     async def test_a_tenant_waits_for_the_one_that_knows_it(self, make_pool):
         pool = make_pool(pool_size=2)
-        first, second = await pool.take("a"), await pool.take("b")
-        pool.give_back(first)
-        assert await pool.take("b2") is first
-        pool.give_back(second)
+        first, _ = await self.serve_another(pool)
         waiting = asyncio.create_task(pool.take("a"))
         await asyncio.sleep(0.01)
         assert not waiting.done()
@@ -196,10 +204,7 @@ class TestTenants:
 
     async def test_it_does_not_wait_for_one_that_is_held_for_long(self, make_pool):
         pool = make_pool(pool_size=2)
-        first, second = await pool.take("a"), await pool.take("b")
-        pool.give_back(first)
-        assert await pool.take("slow") is first
-        pool.give_back(second)
+        _, second = await self.serve_another(pool)
         async with asyncio.timeout(5):
             assert await pool.take("a") is second
 
