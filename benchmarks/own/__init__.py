@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bench import Bench
-from benchmarks.own import half_load, hot, long, many, onboard, processes, startup
+from benchmarks.own import half_load, hot, long, many, onboard, processes, startup, visits
 from benchmarks.tables import Table
 
 
@@ -26,5 +26,6 @@ OWN = {
     "processes": Own(processes.measure, processes.tabulate),
     "onboarding": Own(onboard.measure, onboard.tabulate),
     "long-conversation": Own(long.measure, long.tabulate),
+    "visits": Own(visits.measure, visits.tabulate),
     "many-tenants": Own(many.measure, many.tabulate),
 }

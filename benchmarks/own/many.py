@@ -8,7 +8,6 @@ a long warm-up, in which the connections meet the tenants.
 from functools import partial
 from typing import Any
 
-import psycopg
 import uvloop
 
 from benchmarks import seed
@@ -39,7 +38,6 @@ def measure(bench: Bench) -> dict[str, Any]:
             for key, conversation in add_fleet(bench.superuser_url, count)
         ],
     }
-    _settle(bench.superuser_url)
     with run_ours(bench.stage, bench.logs) as ours:
 
         def perform(scenario: str, kind: str, seconds: float) -> Result:
@@ -78,12 +76,6 @@ async def _fill_one(tenant: tuple[str, str], count: int) -> list[Target]:
     finally:
         await owner.close()
     return [(key, show_id("conv", each)) for each in made]
-
-
-def _settle(superuser_url: str) -> None:
-    with psycopg.connect(superuser_url, dbname="tenantry", autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-        connection.execute("CHECKPOINT")
 
 
 def _weigh(server: int) -> dict[str, float]:

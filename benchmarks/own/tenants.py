@@ -1,13 +1,19 @@
 """Tenants for a benchmark: one, or a fleet of them with their keys and a conversation each."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
+import psycopg
 from asgiref.sync import async_to_sync
 
 from benchmarks import fleet, seed
 from benchmarks.messages import SHORT_PAGE_MESSAGES
 from benchmarks.stage import connect_as_owner
+
+if TYPE_CHECKING:  # Models can't be imported before Django is set up.
+    from tenants.models import Tenant
 
 # Of the conversation that each tenant of the fleet has.
 MESSAGES, CALLS = SHORT_PAGE_MESSAGES, 2
@@ -27,13 +33,12 @@ def add_tenant(slug: str) -> tuple[str, str]:
 
 
 def add_fleet(superuser_url: str, count: int) -> list[tuple[str, UUID]]:
-    """Each tenant's API key, and its conversation."""
+    """An API key of each tenant of a fleet, and a new conversation."""
     from tenants.keys import generate_key
-    from tenants.models import ApiKey, Tenant
+    from tenants.models import ApiKey
 
-    fleet.grow(superuser_url, count)
-    crowd = list(Tenant.objects.filter(slug__startswith="crowd-").order_by("id"))
-    keys = [generate_key() for _ in crowd]
+    tenants = grow_fleet(superuser_url, count)
+    keys = [generate_key() for _ in tenants]
     ApiKey.objects.bulk_create(
         [
             ApiKey(
@@ -43,22 +48,51 @@ def add_fleet(superuser_url: str, count: int) -> list[tuple[str, UUID]]:
                 name="Benchmark",
                 scopes=["read", "write"],
             )
-            for tenant, key in zip(crowd, keys, strict=True)
+            for tenant, key in zip(tenants, keys, strict=True)
         ],
         batch_size=1000,
     )
-    made = async_to_sync(_fill)([tenant.ref.schema for tenant in crowd])
+    made = add_conversations(superuser_url, tenants)
     return [(key.text, conversation) for key, conversation in zip(keys, made, strict=True)]
 
 
-async def _fill(schemas: list[str]) -> list[UUID]:
+def grow_fleet(superuser_url: str, count: int) -> "list[Tenant]":
+    """Add as many tenants as are missing. Returns so many."""
+    from tenants.models import Tenant
+
+    crowd = Tenant.objects.filter(slug__startswith="crowd-").order_by("id")
+    fleet.grow(superuser_url, max(count - crowd.count(), 0))
+    return list(crowd[:count])
+
+
+def add_conversations(
+    superuser_url: str, tenants: "Sequence[Tenant]", number: int = 1
+) -> list[UUID]:
+    """A conversation for each, on a database that has nothing left to do.
+
+    number: one that no other of their conversations has.
+    """
+    made = async_to_sync(_fill)([tenant.ref.schema for tenant in tenants], number)
+    settle(superuser_url)
+    return made
+
+
+def settle(superuser_url: str) -> None:
+    with psycopg.connect(superuser_url, dbname="tenantry", autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+async def _fill(schemas: list[str], number: int) -> list[UUID]:
     owner = await connect_as_owner()
     try:
-        return [await _fill_one(owner, schema) for schema in schemas]
+        return [await _fill_one(owner, schema, number) for schema in schemas]
     finally:
         await owner.close()
 
 
-async def _fill_one(owner: asyncpg.Connection, schema: str) -> UUID:
-    (made,) = await seed.fill(owner, schema, conversations=1, messages=MESSAGES, calls=CALLS)
+async def _fill_one(owner: asyncpg.Connection, schema: str, number: int) -> UUID:
+    (made,) = await seed.fill(
+        owner, schema, conversations=1, messages=MESSAGES, calls=CALLS, first=number
+    )
     return made
