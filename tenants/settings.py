@@ -133,10 +133,11 @@ class EngineSettings(BaseModel):
         "remembers the tables of each, in about a quarter of a megabyte.",
     )
     pool_statements: int = Field(
-        default=1000,
+        default=2000,
         ge=0,
         description="How many statements a connection keeps prepared for single tenants, so that "
-        "PostgreSQL needn't plan them anew for each; about a sixth of a megabyte each.",
+        "PostgreSQL needn't plan them anew for each; about a sixth of a megabyte each. The least "
+        "recently used gives way.",
     )
     connect_timeout_seconds: float = Field(
         default=3.0, gt=0, description="How long to wait for a new database connection."

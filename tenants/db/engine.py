@@ -79,7 +79,7 @@ def create_runtime_pool(settings: EngineSettings) -> Pool:
         timeout_seconds=settings.pool_timeout_seconds,
         recycle_seconds=settings.pool_recycle_seconds,
         recycle_tenants=settings.pool_recycle_tenants,
-        statements=settings.pool_statements,
+        prepares_for_each=settings.pool_statements > 0,
     )
 
 
@@ -116,7 +116,7 @@ def create_engine(
     if limits is not None:
         timeouts = {
             "command_timeout": limits.statement_timeout_seconds + 1,
-            # The pool says which statements are kept, and replaces the connection in time.
+            # The least recently used gives way, and not what is some minutes old.
             "statement_cache_size": limits.pool_statements + _SHARED_STATEMENTS,
             "max_cached_statement_lifetime": 0,
             "server_settings": {

@@ -36,24 +36,24 @@ class PoolState:
 class PooledConnection:
     """A connection. adapter: SQLAlchemy's face of it; driver: asyncpg's own.
 
-    known: the schemas of the tenants that it has served, and for each the statements that are
-    prepared for it alone. statements_left: how many more of these there may be.
-    schema: whom it serves. taken_at: since when, on the event loop's clock.
+    known: the schemas of the tenants that it has served. prepares_for_each: whether statements are
+    prepared for each tenant. schema: whom it serves. taken_at: since when, on the event loop's
+    clock.
     """
 
     fairy: Any
     adapter: Any
     driver: Any
     opened_at: float
-    statements_left: int
-    known: dict[str, dict[CompiledStatement, str]] = field(default_factory=dict)
+    prepares_for_each: bool
+    known: set[str] = field(default_factory=set)
     schema: str | None = None
     taken_at: float = 0.0
 
     def serve(self, schema: str | None, now: float) -> None:
         self.schema, self.taken_at = schema, now
         if schema is not None:
-            self.known.setdefault(schema, {})
+            self.known.add(schema)
 
     def text_of(self, statement: CompiledStatement) -> str:
         """A statement's text, for the tenant that is served.
@@ -61,15 +61,9 @@ class PooledConnection:
         PostgreSQL plans a prepared statement anew when the search path is another one than at its
         last run. One of a tenant's own, told apart by a comment, is always run with the same.
         """
-        if self.schema is None or statement.is_shared:
+        if self.schema is None or statement.is_shared or not self.prepares_for_each:
             return statement.sql
-        own = self.known[self.schema]
-        if statement not in own:
-            if not self.statements_left:
-                return statement.sql
-            self.statements_left -= 1
-            own[statement] = f"{statement.sql}\n-- {self.schema}"
-        return own[statement]
+        return f"{statement.sql}\n-- {self.schema}"
 
     def borrow(self, engine: AsyncEngine, **options: Any) -> Connection:
         """SQLAlchemy's `Connection` on it, which leaves it open when it is itself closed."""
@@ -102,7 +96,8 @@ class Pool:
     at once than connections, when it has waited for long, and when others know far fewer tenants.
 
     engine: one that keeps no connections itself. recycle_tenants: how many tenants a connection
-    gets to know before it is replaced. statements: how many it keeps prepared for single tenants.
+    gets to know before it is replaced. prepares_for_each: whether it prepares its statements for
+    each of them; the driver keeps those that were used last.
     """
 
     def __init__(
@@ -113,14 +108,14 @@ class Pool:
         timeout_seconds: float,
         recycle_seconds: float,
         recycle_tenants: int,
-        statements: int,
+        prepares_for_each: bool,
     ) -> None:
         self.engine = engine
         self._size = size
         self._timeout_seconds = timeout_seconds
         self._recycle_seconds = recycle_seconds
         self._recycle_tenants = recycle_tenants
-        self._statements = statements
+        self._prepares_for_each = prepares_for_each
         self._idle: list[PooledConnection] = []
         self._busy: set[PooledConnection] = set()
         self._opening = 0
@@ -281,7 +276,11 @@ class Pool:
             ) from error
         self._opening -= 1
         return PooledConnection(
-            fairy, fairy.dbapi_connection, fairy.driver_connection, monotonic(), self._statements
+            fairy,
+            fairy.dbapi_connection,
+            fairy.driver_connection,
+            monotonic(),
+            self._prepares_for_each,
         )
 
     def _is_alive(self, connection: PooledConnection) -> bool:

@@ -5,17 +5,29 @@ import random
 
 import pytest
 from sqlalchemy import exc, func, select, text
-from sqlalchemy.util import greenlet_spawn
 
 from tenants.apps import get_settings
+from tenants.db import engine
 from tenants.db.engine import create_runtime_pool
 from tenants.db.statement import CompiledStatement
 from tenants.db.transaction import ScopedTransaction
 
 BACKEND = CompiledStatement(select(func.pg_backend_pid().label("pid")))
-PREPARED = text(
-    "SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT pg_backend_pid%'"
+PREPARED = CompiledStatement(
+    text(
+        "SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements"
+        " WHERE statement LIKE 'SELECT pg_backend_pid%'"
+    ),
+    is_shared=True,
 )
+
+
+async def run(pool, tenant, statement):
+    transaction = await ScopedTransaction.open(pool, tenant, read_only=True)
+    try:
+        return await transaction.fetch(statement, {})
+    finally:
+        await transaction.close()
 
 
 @pytest.fixture
@@ -298,18 +310,27 @@ class TestTenants:
         assert len(served) + cancelled == 300
         assert (pool.state.in_use, pool.state.waiting) == (0, 0)
 
-    async def test_a_statement_is_prepared_for_each_tenant_and_for_the_rest_together(
+    async def test_a_statement_is_prepared_for_each_tenant_while_it_is_used(
+        self, make_pool, fleet, monkeypatch
+    ):
+        monkeypatch.setattr(engine, "_SHARED_STATEMENTS", 1)
+        pool = make_pool(pool_size=1, pool_statements=2)
+        first, *rest = [each.ref for each in fleet[:4]]
+        for tenant in (first, *rest[:2], first, rest[2]):
+            await run(pool, tenant, BACKEND)
+        prepared = await run(pool, first, PREPARED)  # It takes a place of its own.
+        assert {each["statement"].partition("-- ")[2] for each in prepared} == {
+            first.schema,
+            rest[2].schema,
+        }
+        # Not planned anew with each run's values.
+        assert all(each["generic_plans"] and not each["custom_plans"] for each in prepared)
+
+    async def test_a_statement_is_prepared_for_all_tenants_together_where_none_are_for_each(
         self, make_pool, fleet
     ):
-        pool = make_pool(pool_size=1, pool_statements=2)
-        for _ in range(2):
-            for tenant in fleet[:4]:
-                transaction = await ScopedTransaction.open(pool, tenant.ref, read_only=True)
-                await transaction.fetch(BACKEND, {})
-                await transaction.close()
-        transaction = await ScopedTransaction.open(pool, fleet[0].ref, read_only=True)
-        prepared = (await greenlet_spawn(transaction.core.execute, PREPARED)).scalars().all()
-        await transaction.close()
-        assert sorted(statement.partition("-- ")[2] for statement in prepared) == sorted(
-            ["", fleet[0].ref.schema, fleet[1].ref.schema]
-        )
+        pool = make_pool(pool_size=1, pool_statements=0)
+        for tenant in fleet[:3]:
+            await run(pool, tenant.ref, BACKEND)
+        (prepared,) = await run(pool, fleet[0].ref, PREPARED)
+        assert "-- " not in prepared["statement"]
