@@ -1,6 +1,7 @@
-"""`python -m benchmarks [--quick] [--scenario NAME …] [--peer NAME …] [--json FILE]`."""
+"""Measure what the service does, beside its peers: `python -m benchmarks --help`."""
 
 import argparse
+import dataclasses
 import os
 import platform
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from benchmarks.stage import SERVICES
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="short, and with small numbers")
     parser.add_argument(
         "--scenario",
@@ -35,10 +36,14 @@ def main() -> None:
         choices=SERVICES[1:],
         help="whom ours is compared with, all if not given; again for more",
     )
+    parser.add_argument("--tenants", type=int, metavar="N", help="the many of `many-tenants`")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what is found")
     options = parser.parse_args()
     scenarios, peers = options.scenario or [*PEERS, *OWN], options.peer or [*SERVICES[1:]]
-    with set_up(QUICK if options.quick else FULL) as bench:
+    scale = QUICK if options.quick else FULL
+    if options.tenants is not None:
+        scale = dataclasses.replace(scale, tenants=options.tenants)
+    with set_up(scale) as bench:
         results: dict[str, Any] = {"machine": _describe(bench), "compared": {}, "own": {}}
         for kind, found in measure(bench, scenarios, peers):
             results[kind] |= found
