@@ -26,7 +26,8 @@ class Flaw:
     """One thing that is wrong.
 
     seq, message_id: of the message that it concerns. to_seq: where a gap ends, which begins at seq.
-    call_id, status: of a tool call. name, kept, counted: a count, what the head says, and the rows.
+    call_id, index, status: of a tool call. name, kept, counted: a count, what the head says, and
+    the rows.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Flaw:
     to_seq: int | None
     message_id: UUID | None
     call_id: str | None
+    index: int | None
     status: str | None
     name: str | None
     kept: Decimal | None

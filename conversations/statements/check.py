@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Numeric,
     Select,
+    SmallInteger,
     Text,
     Uuid,
     bindparam,
@@ -45,6 +46,7 @@ _COLUMNS = {
     "to_seq": BigInteger,
     "message_id": Uuid,
     "call_id": Text,
+    "index": SmallInteger,
     "status": Text,
     "name": Text,
     "kept": Numeric,
@@ -79,6 +81,7 @@ def check_statement() -> Select[Any]:
         _CONVERSATION_ID,
         "kind",
         "seq",
+        "index",
     )
 
 
@@ -90,6 +93,7 @@ def _pairs() -> CTE:
     """
     calls = select(
         CALLS.c.call_id,
+        CALLS.c.index,
         false().label("is_output"),
         CALLS.c.message_id,
         CALLS.c.output_message_id,
@@ -100,6 +104,7 @@ def _pairs() -> CTE:
     ).where(CALLS.c.conversation_id == _CONVERSATION_ID)
     outputs = select(
         MESSAGES.c.call_id,
+        cast(null(), SmallInteger),
         true(),
         MESSAGES.c.id,
         cast(null(), Uuid),
@@ -159,6 +164,7 @@ def _of_message(kind: str, pairs: CTE, **values: ColumnElement[Any]) -> Select[A
             seq=MESSAGES.c.seq,
             message_id=MESSAGES.c.id,
             call_id=pairs.c.call_id,
+            index=pairs.c.index,
             **values,
         )
         .select_from(pairs.join(MESSAGES, MESSAGES.c.id == pairs.c.message_id))

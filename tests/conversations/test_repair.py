@@ -257,6 +257,15 @@ async def test_a_finding_says_what_and_where(api, conversation, harm):
     assert head["detail"] == "`last_seq` is 4, and should be 14."
 
 
+async def test_findings_of_one_message_stand_in_the_order_of_its_calls(api, conversation, harm):
+    call_ids = list("gzdfce")
+    await append(api, conversation, calling(*call_ids))
+    await harm(
+        "UPDATE tool_calls SET deadline = now() WHERE conversation_id = :id AND call_id <> 'a'"
+    )
+    assert [each["call_id"] for each in await check(api, conversation)] == ["b", *call_ids]
+
+
 async def test_no_message_moves_when_a_gap_is_filled(api, conversation, harm):
     await harm("DELETE FROM messages WHERE conversation_id = :id AND seq = 1")
     before = await log_of(api, conversation)
