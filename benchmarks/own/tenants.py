@@ -73,11 +73,11 @@ def add_conversations(
     number: one that no other of their conversations has.
     """
     made = async_to_sync(_fill)([tenant.ref.schema for tenant in tenants], number)
-    settle(superuser_url)
+    _settle(superuser_url)
     return made
 
 
-def settle(superuser_url: str) -> None:
+def _settle(superuser_url: str) -> None:
     with psycopg.connect(superuser_url, dbname="tenantry", autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")

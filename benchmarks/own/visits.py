@@ -21,7 +21,7 @@ from tenants.ids import show_id
 from tenants.tenant import TenantRef
 
 _TENANTS = 500
-# The eighth is one of many: PostgreSQL itself would plan for good after five.
+# The eighth stands for all later ones: after five, PostgreSQL keeps a plan by itself.
 _LABELS = {1: "the first time", 2: "the second time", 3: "the third time", 8: "the eighth time"}
 
 Target = tuple[TenantRef, UUID]
